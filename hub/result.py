@@ -1,0 +1,97 @@
+"""What a run answers: quantities with error bars, a verdict, views of the fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+#: Text in the languages of the reports: {"en": ..., "it": ...}.
+Words = dict[Literal["en", "it"], str]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Quantity(_Document):
+    """One number of the answer, in SI.
+
+    error : half width of the error bar in the same unit; None where no honest bar exists: `statement` says why
+    error_method : how the bar was found, for example ``ZZ goal estimate``
+    at : where on the part [m]
+    """
+
+    value: FiniteFloat
+    unit: str
+    error: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    error_method: str = ""
+    title: Words = {}
+    statement: Words = {}
+    at: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+
+
+class Check(_Document):
+    """A balance or residual that must hold for the answer to be trusted. `value` passes when at most `limit`."""
+
+    name: str
+    title: Words
+    value: FiniteFloat
+    limit: FiniteFloat
+    passed: bool
+
+
+class Verdict(_Document):
+    """The answer in one sentence. `answer`: yes, no, or unclear where the error bar reaches across the limit."""
+
+    answer: Literal["yes", "no", "unclear", "none"]
+    sentence: Words
+
+
+class View(_Document):
+    """A picture worth drawing from ``fields.vtu``.
+
+    field : name of a point field; component : index of a vector's component, None for its magnitude
+    unit : SI unit of the field, a key of ``hub.units.UNITS``
+    warp : name of a displacement field to deform the part by, exaggerated so that it shows
+    mark : name of a quantity whose place is marked
+    """
+
+    name: str
+    title: Words
+    field: str
+    unit: str
+    component: int | None = None
+    warp: str | None = None
+    mark: str | None = None
+
+
+class Answer(_Document):
+    """What a solver writes to ``out/answer.json``. Fields are in ``out/fields.vtu``."""
+
+    verdict: Verdict
+    quantities: dict[str, Quantity]
+    checks: tuple[Check, ...] = ()
+    views: tuple[View, ...] = ()
+    notes: tuple[Words, ...] = ()
+    unknowns: int
+    iterations: int = 0
+    seconds: dict[str, float] = {}
+    peak_memory: int = 0
+
+
+class Result(_Document):
+    """``result.json`` at the root of a run: the whole answer for people's programs."""
+
+    state: Literal["done", "failed", "refused", "cancelled"]
+    title: str
+    verdict: Verdict | None = None
+    quantities: dict[str, Quantity] = {}
+    checks: tuple[Check, ...] = ()
+    notes: tuple[Words, ...] = ()
+    files: dict[str, str] = {}
+    solver: dict[str, Any] = {}
+    mesh: dict[str, Any] = {}
+    timings: dict[str, float] = {}
+    failure: dict[str, Any] | None = None
+    provenance: dict[str, Any] = {}

@@ -1,0 +1,249 @@
+"""The folder contract between the hub and whatever runs a stage, on a laptop or on a cluster.
+
+``<run>/<stage>/<attempt>/`` holds
+
+- ``in/`` read-only inputs: ``case.json`` (SI floats), what earlier stages made, ``manifest.json`` (sha256 of each)
+- ``job.json`` the :class:`Job`: argv as a list, ranks, memory, wall time
+- ``status.json`` progress (:class:`Status`), replaced atomically; ``log.txt``
+- ``out/`` results; at the end ``DONE`` (sha256 of everything in ``out/``) **or** ``FAILED`` (a :class:`Failure`)
+
+A stage has succeeded when its DONE verifies; whatever a scheduler says is a hint. Every attempt gets a fresh folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+#: The stages of a run, in order.
+STAGES = ("check", "mesh", "solve", "report")
+Stage = Literal["check", "mesh", "solve", "report"]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Job(_Document):
+    """What an executor starts in an attempt's folder.
+
+    name : unique for ever, ``[a-z0-9-]``; an executor starts at most one job of a name
+    argv : the command as a list, run with the attempt's folder as its last argument and working directory
+    ranks : MPI ranks [-]; memory : of all ranks together [byte]; time : wall time [s]
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    ranks: int = 1
+    memory: int = 4_000_000_000
+    time: float = 3600.0
+
+
+class Status(_Document):
+    """How far a stage is. `step` of `of` (0: not known); `values` are figures to watch, such as a residual."""
+
+    step: int = 0
+    of: int = 0
+    doing: str = ""
+    values: dict[str, float] = {}
+
+
+class Failure(_Document):
+    """Why an attempt ended without a result.
+
+    code : for machines: ``refused``, ``diverged``, ``out-of-memory``, ``time-limit``, ``disk-full``, ``killed``,
+        ``cancelled``, ``corrupt-result``, ``crashed``, or one of a solver's own
+    message : what happened, in words for the person who asked
+    hint : the next step
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Done(_Document):
+    """The end marker of a successful attempt: path below ``out/`` -> sha256."""
+
+    files: dict[str, str]
+
+
+Outcome = Done | Failure | None
+
+
+def sha256(file: Path) -> str:
+    """sha256 of a file's content, read in pieces."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_whole(file: Path, content: bytes | str) -> None:
+    """Replace a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+class Attempt:
+    """One attempt of one stage, as a folder. The object holds no state: everything is read from the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def __repr__(self) -> str:
+        return f"Attempt({str(self.folder)!r})"
+
+    @property
+    def inputs(self) -> Path:
+        return self.folder / "in"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    # --- made by the hub ---
+
+    @classmethod
+    def create(cls, folder: Path, documents: Mapping[str, Any], files: Mapping[str, Path], job: Job) -> Attempt:
+        """A fresh attempt with its inputs in place.
+
+        documents : name -> plain data, written to ``in/`` as JSON
+        files : name -> file to link or copy into ``in/``
+        The folder appears whole or not at all. Raises FileExistsError if the attempt exists.
+        """
+        if folder.exists():
+            raise FileExistsError(folder)
+        part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            inputs = part / "in"
+            inputs.mkdir(parents=True)
+            (part / "out").mkdir()
+            for name, data in documents.items():
+                (inputs / name).write_text(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+            for name, source in files.items():
+                _link(source, inputs / name)
+            manifest = {f.name: sha256(f) for f in sorted(inputs.iterdir())}
+            (inputs / "manifest.json").write_text(json.dumps(manifest, indent=1))
+            (part / "job.json").write_text(job.model_dump_json(indent=1))
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        return cls(folder)
+
+    def job(self) -> Job:
+        return Job.model_validate_json((self.folder / "job.json").read_bytes())
+
+    # --- written by the stage ---
+
+    def read(self, name: str) -> Any:
+        """A JSON document from ``in/``."""
+        return json.loads((self.inputs / name).read_bytes())
+
+    def write_status(self, step: int = 0, of: int = 0, doing: str = "", **values: float) -> None:
+        """Tell how far the stage is; called by rank 0 only."""
+        finite = {k: float(v) for k, v in values.items() if abs(float(v)) < float("inf")}
+        write_whole(self.folder / "status.json", Status(step=step, of=of, doing=doing, values=finite).model_dump_json())
+
+    def write(self, name: str, data: Any) -> None:
+        """A JSON document into ``out/``."""
+        write_whole(self.out / name, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+
+    def finish(self) -> None:
+        """Write DONE, last of all. A stage that failed before keeps its FAILED."""
+        if (self.folder / "FAILED").exists():
+            return
+        files = {str(f.relative_to(self.out)): sha256(f) for f in sorted(self.out.rglob("*")) if f.is_file()}
+        for file in files:
+            _fsync(self.out / file)
+        write_whole(self.folder / "DONE", Done(files=files).model_dump_json(indent=1))
+
+    def fail(self, code: str, message: str, hint: str = "") -> None:
+        """Write FAILED. The first failure stands: it is nearest to the cause."""
+        if not (self.folder / "FAILED").exists() and not (self.folder / "DONE").exists():
+            write_whole(
+                self.folder / "FAILED", Failure(code=code, message=message, hint=hint).model_dump_json(indent=1)
+            )
+
+    # --- read by the hub ---
+
+    def status(self) -> Status:
+        try:
+            return Status.model_validate_json((self.folder / "status.json").read_bytes())
+        except (OSError, ValidationError):
+            return Status()
+
+    def outcome(self) -> Outcome:
+        """Done if the end marker is there and everything it names verifies, Failure if it failed, else None."""
+        try:
+            done = Done.model_validate_json((self.folder / "DONE").read_bytes())
+        except FileNotFoundError:
+            try:
+                return Failure.model_validate_json((self.folder / "FAILED").read_bytes())
+            except FileNotFoundError:
+                return None
+            except ValidationError:
+                return Failure(code="crashed", message="The stage failed and its account of why is unreadable.")
+        except ValidationError:
+            return Failure(
+                code="corrupt-result",
+                message="The end marker of the stage is unreadable.",
+                hint="Run it again; look at the disk of the node.",
+            )
+        for name, digest in done.files.items():
+            file = self.out / name
+            if not file.is_file() or file.is_symlink() or sha256(file) != digest:
+                return Failure(
+                    code="corrupt-result",
+                    message=f"{name} is not what the stage wrote.",
+                    hint="Run it again; look at the disk of the node.",
+                )
+        return done
+
+    def log_tail(self, size: int = 20_000) -> str:
+        """The end of the log, at most `size` bytes."""
+        try:
+            with self.log.open("rb") as stream:
+                stream.seek(max(0, self.log.stat().st_size - size))
+                return stream.read(size).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+
+def attempts(run: Path, stage: str) -> Sequence[Attempt]:
+    """The attempts of a stage that exist, oldest first."""
+    folder = run / stage
+    numbers = sorted(int(f.name) for f in folder.iterdir() if f.name.isdigit()) if folder.is_dir() else []
+    return [Attempt(folder / str(n)) for n in numbers]
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _fsync(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
