@@ -1,0 +1,162 @@
+"""Everything that can be said about a case before it runs: its form, its physics, its geometry, its cost."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from hub import catalogue
+from hub.case import Case, Frozen, load_yaml, path, read
+from hub.intake import GeometryVerdict, inspect, open_questions
+from hub.problem import Problem, Refused, excerpt
+from hub.selection import resolve_all
+
+
+class Estimate(Frozen):
+    """What a run will cost before it is spent: unknowns [-], seconds [s] of solving, memory [byte] of all ranks."""
+
+    nodes: int
+    unknowns: int
+    seconds: float
+    memory: float
+    ranks: int
+
+
+class Checked(Frozen):
+    """The verdict on a case.
+
+    case : the case in SI as run folders hold it; None if it was refused
+    faces : name of a selection -> indices of faces in the verdict on the geometry
+    """
+
+    problems: tuple[Problem, ...] = ()
+    case: dict[str, Any] | None = None
+    faces: dict[str, list[int]] = Field(default_factory=dict)
+    estimate: Estimate | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Nothing is wrong and nothing is asked."""
+        return self.case is not None and all(p.severity == "warning" for p in self.problems)
+
+
+def check_case(
+    data: Mapping[str, Any], geometry: Path | None = None, verdict: GeometryVerdict | None = None
+) -> Checked:
+    """Check a case as typed.
+
+    geometry : the CAD file or mesh; verdict : what intake said of it, if it was asked before.
+    Without both, only form and physics are checked. Never raises for what a user wrote.
+    """
+    try:
+        read(data)  # the form first: its problems have the best paths
+        filled = with_materials(data)
+        case_si, problems = catalogue.solver_check(filled)
+    except Refused as refused:
+        return Checked(problems=refused.problems)
+    if case_si is None:
+        return Checked(problems=tuple(problems))
+    case = read(case_si, si=True)
+    if verdict is None and geometry is not None:
+        verdict = inspect(geometry, unit=case.geometry.unit)
+    if verdict is None:
+        return Checked(problems=tuple(problems), case=case_si)
+    problems += open_questions(verdict, case.geometry)
+    faces, unmatched = resolve_all(case, verdict) if verdict.faces else ({}, [])
+    problems += unmatched
+    if verdict.bodies:
+        problems += _bodies(case, verdict)
+    return Checked(problems=tuple(problems), case=case_si, faces=faces, estimate=_estimate(case, verdict))
+
+
+def with_materials(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A case as typed with names from the library replaced by the properties. Raises Refused for unknown names."""
+    library = _library()
+    bodies, problems = [], []
+    for i, body in enumerate(data["bodies"]):
+        material = body["material"]
+        if isinstance(material, str):
+            if material not in library:
+                close = difflib.get_close_matches(material.lower(), library, n=3, cutoff=0.4) or list(library)
+                problems.append(
+                    Problem(
+                        where=path(["bodies", i, "material"]),
+                        found=excerpt(material),
+                        expected=f"a material of the library, such as {', '.join(close)}, or its properties",
+                        todo="`officina materials` lists the library.",
+                        code="unknown-material",
+                    )
+                )
+                continue
+            material = library[material]
+        bodies.append({**body, "material": material})
+    if problems:
+        raise Refused(problems)
+    return {**data, "bodies": bodies}
+
+
+@cache
+def _library() -> dict[str, Any]:
+    """The material library as typed, with units."""
+    return load_yaml((Path(__file__).parent / "materials.yaml").read_bytes())
+
+
+def _bodies(case: Case, verdict: GeometryVerdict) -> list[Problem]:
+    """Bodies named in the case that the part has not, and bodies of the part without a material."""
+    known = [body.name for body in verdict.bodies]
+    problems, covered = [], set()
+    for i, body in enumerate(case.bodies):
+        names = [body.on] if isinstance(body.on, str) else list(body.on)
+        if names == ["all"]:
+            covered.update(known)
+            continue
+        for name in names:
+            if name not in known:
+                problems.append(
+                    Problem(
+                        where=path(["bodies", i, "on"]),
+                        found=excerpt(name),
+                        expected=f"the name of a body: {', '.join(map(excerpt, known[:20]))}",
+                        todo="`officina check` lists the bodies of the part.",
+                        code="unknown-body",
+                    )
+                )
+            covered.add(name)
+    bare = [name for name in known if name not in covered]
+    if bare:
+        problems.append(
+            Problem(
+                where="bodies",
+                found=f"no material for {', '.join(map(excerpt, bare[:20]))}",
+                expected="a material for every body",
+                todo="Add an entry with on: all, or one for each of these.",
+                code="no-material",
+            )
+        )
+    return problems
+
+
+def ranks_here() -> int:
+    """MPI ranks that this machine runs well: its cores, as far as this process may use them."""
+    return len(os.sched_getaffinity(0))
+
+
+def _estimate(case: Case, verdict: GeometryVerdict) -> Estimate | None:
+    nodes = verdict.nodes(case.mesh)
+    if nodes is None:
+        return None
+    cost = catalogue.describe(case.solver).cost
+    ranks = case.resources.ranks or ranks_here()
+    return Estimate(
+        nodes=round(nodes),
+        unknowns=cost.unknowns(nodes),
+        seconds=cost.seconds(nodes, ranks),
+        memory=cost.memory(nodes, ranks),
+        ranks=ranks,
+    )

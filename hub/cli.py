@@ -1,0 +1,404 @@
+"""The command line. Exit codes: 0 done, 2 the input was refused, 3 the run failed.
+
+Imports stand inside the commands: a command loads what it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from hub.client import Client
+    from hub.problem import Problem
+    from hub.result import Result
+
+DONE, REFUSED, FAILED = 0, 2, 3
+
+app = typer.Typer(
+    name="officina",
+    help="From a CAD part to a checked answer with error bars.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+solver_app = typer.Typer(help="The solvers there are.", no_args_is_help=True)
+app.add_typer(solver_app, name="solver")
+
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+_SIGNS = {"error": ("x", "red"), "question": ("?", "yellow"), "warning": ("!", "blue")}
+
+
+def main() -> NoReturn:
+    """The `officina` command."""
+    from hub.problem import Refused
+
+    try:
+        app(standalone_mode=False)
+        sys.exit(DONE)
+    except Refused as refused:
+        _show_problems(refused.problems)
+        sys.exit(REFUSED)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        err.print("Interrupted.")
+        sys.exit(130)
+    except Exception as error:
+        _explain(error)
+
+
+def _explain(error: Exception) -> NoReturn:
+    """A sentence instead of a traceback; OFFICINA_DEBUG=1 shows where it came from."""
+    if os.environ.get("OFFICINA_DEBUG"):
+        raise error
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        err.print(f"{usage()} `officina --help` shows the commands.", style="red")
+        sys.exit(REFUSED)
+    err.print(f"{type(error).__name__}: {error}", style="red")
+    err.print("Set OFFICINA_DEBUG=1 to see where this came from.")
+    sys.exit(FAILED)
+
+
+def _show_problems(problems: Any) -> None:
+    for problem in problems:
+        _show_problem(problem)
+
+
+def _show_problem(problem: Problem) -> None:
+    sign, style = _SIGNS[problem.severity]
+    err.print(f"{sign} {problem.where}: {problem.found}", style=style)
+    err.print(f"    expected {problem.expected}. {problem.todo}".rstrip())
+    if problem.choices:
+        err.print(f"    answer with one of: {'; '.join(problem.choices)}")
+
+
+# --- on this machine, without a server ------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="a CAD file, a mesh, a case file or a case folder")],
+    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+    unit: Annotated[str | None, typer.Option(help="read a CAD file in this unit instead of its own")] = None,
+) -> None:
+    """Say what is right and wrong with a CAD file or a case, before anything runs."""
+    if file.is_dir() or file.suffix in {".yaml", ".yml"}:
+        from hub.case import load, load_yaml
+        from hub.check import check_case
+
+        case, folder = load(file)
+        text = (folder / "case.yaml" if file.is_dir() else file).read_bytes()
+        checked = check_case(load_yaml(text), folder / case.geometry.file)
+        if as_json:
+            print(checked.model_dump_json(indent=1))
+        else:
+            _show_problems(checked.problems)
+            if checked.estimate:
+                out.print(_estimate_sentence(checked.estimate))
+            out.print("Ready to run." if checked.ready else "Not ready to run.")
+        raise typer.Exit(DONE if checked.ready else REFUSED)
+
+    from hub.intake import inspect
+
+    if not file.is_file():
+        _no_such(file)
+    verdict = inspect(file, unit=unit)
+    if as_json:
+        data = verdict.model_dump(mode="json") | {"overall": verdict.overall, "sentence": verdict.sentence()}
+        print(json.dumps(data, indent=1, ensure_ascii=False))
+    else:
+        out.print(verdict.sentence())
+        _show_problems(verdict.problems)
+        out.print({"accepted": "Accepted.", "asks": "Needs an answer first.", "refused": "Refused."}[verdict.overall])
+    raise typer.Exit(REFUSED if verdict.overall == "refused" else DONE)
+
+
+def _no_such(file: Path) -> NoReturn:
+    from hub.problem import Problem, Refused, excerpt
+
+    raise Refused(
+        [Problem(where=excerpt(str(file)), found="no such file", expected="a file or folder", todo="Check the path.")]
+    )
+
+
+def _estimate_sentence(estimate: Any) -> str:
+    return (
+        f"About {estimate.unknowns:,} unknowns, {_seconds(estimate.seconds)} and {estimate.memory / 1e9:.1f} GB "
+        f"on {estimate.ranks} ranks."
+    )
+
+
+def _seconds(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+@app.command()
+def run(
+    case: Annotated[Path, typer.Argument(help="a case folder or a case file")],
+    folder: Annotated[Path | None, typer.Option("--out", help="where the results go (default: out/<case>)")] = None,
+    ranks: Annotated[int | None, typer.Option(help="MPI ranks (default: the cores of this machine)", min=1)] = None,
+) -> None:
+    """Run a case here and now, without a server, and write result.json."""
+    target = folder or Path("out") / (case.name if case.is_dir() else case.stem)
+    result = _run(case, target, ranks)
+    _tell(result, target)
+    raise typer.Exit({"done": DONE, "refused": REFUSED}.get(result.state, FAILED))
+
+
+def _run(case: Path, target: Path, ranks: int | None) -> Result:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from hub.case import load
+    from hub.pipeline import run_foreground
+    from hub.runfolder import Status
+
+    loaded, _ = load(case)
+    out.print(loaded.title, style="bold")
+    columns = (SpinnerColumn(), TextColumn("{task.fields[stage]:7}"), BarColumn(bar_width=24), TimeElapsedColumn())
+    lines: dict[str, Any] = {}
+    with Progress(*columns, TextColumn("{task.description}", markup=False), console=out) as progress:
+
+        def show(stage: str, status: Status) -> None:
+            for earlier, line in lines.items():
+                if earlier != stage and not progress.tasks[line].finished:
+                    progress.update(line, total=1, completed=1)
+            if stage not in lines:
+                lines[stage] = progress.add_task("", total=None, stage=stage)
+            values = "  ".join(f"{name} {value:.2g}" for name, value in status.values.items())
+            progress.update(
+                lines[stage],
+                description=f"{status.doing}  {values}".strip(),
+                total=status.of or None,
+                completed=min(status.step, status.of or status.step),
+            )
+
+        result = run_foreground(case, target, ranks=ranks, progress=show)
+        for line in lines.values():
+            if result.state == "done":
+                progress.update(line, total=1, completed=1)
+    return result
+
+
+def _tell(result: Result, target: Path) -> None:
+    """What came out, and where it is."""
+    from hub.units import UNITS, show
+
+    if result.state != "done":
+        failure = result.failure or {}
+        for problem in failure.get("problems", []):
+            from hub.problem import Problem
+
+            _show_problem(Problem.model_validate(problem))
+        err.print(f"{result.state.capitalize()}: {failure.get('message', '')} {failure.get('hint', '')}", style="red")
+        err.print(f"Details: {target / 'result.json'}")
+        return
+    if result.verdict:
+        style = {"yes": "bold green", "no": "bold red", "unclear": "bold yellow", "none": "bold"}[result.verdict.answer]
+        out.print(f"\n{result.verdict.sentence['en']}\n", style=style)
+    for name, quantity in result.quantities.items():
+        value, unit = show(quantity.value, quantity.unit) if quantity.unit in UNITS else (quantity.value, quantity.unit)
+        scale = value / quantity.value if quantity.value and unit not in {"degC"} else 1.0
+        bar = f" +- {quantity.error * abs(scale):.2g}" if quantity.error is not None else ""
+        why = f"  ({quantity.statement['en']})" if quantity.error is None and quantity.statement else ""
+        out.print(f"  {quantity.title.get('en', name):44} {value:>10.4g}{bar} {unit}{why}")
+    out.print()
+    for label, name in (
+        ("Report", "report.pdf"),
+        ("Pictures", "pictures"),
+        ("ParaView", "fields.vtu"),
+        ("All", "result.json"),
+    ):
+        if (target / name).exists():
+            out.print(f"  {label:9} {target / name}")
+
+
+@app.command()
+def demo() -> None:
+    """The main job from end to end: a bracket, from its STEP file to the report."""
+    from hub.catalogue import templates
+    from hub.intake import inspect
+
+    case = templates()["bracket"]
+    out.print("1. What the CAD file holds", style="bold")
+    verdict = inspect(case / "bracket.step")
+    out.print(f"   {verdict.sentence()}")
+    _show_problems(verdict.problems)
+    out.print("2. From the part to the answer", style="bold")
+    target = Path("out") / "demo"
+    result = _run(case, target, None)
+    _tell(result, target)
+    if result.state == "done":
+        out.print("\nOpen the hub in a browser:  ./officina up")
+    raise typer.Exit(DONE if result.state == "done" else FAILED)
+
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(context_settings=_PASS_ON)
+def test(context: typer.Context) -> None:
+    """Run the tests, or those under PATH; options go to pytest."""
+    root = Path(__file__).resolve().parent.parent
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "pytest", *context.args], cwd=root))
+
+
+@app.command(context_settings=_PASS_ON)
+def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="what to measure")]) -> None:
+    """Measure a solver beside a peer, in one run, as ratios."""
+    from hub.catalogue import environment, package_folder
+
+    found = {f.parent.name: f for f in package_folder("solvers").glob("*/*/bench.py")}
+    if name not in found:
+        from hub.problem import Problem, Refused, excerpt
+
+        raise Refused([Problem(where="bench", found=excerpt(name), expected=f"one of {', '.join(found)}")])
+    module = f"solvers.{found[name].parent.parent.name}.{name}.bench"
+    raise typer.Exit(subprocess.call([sys.executable, "-m", module, *context.args], env=environment()))
+
+
+@app.command()
+def materials() -> None:
+    """The material library."""
+    from hub.catalogue import materials as library
+
+    for key, material in library().items():
+        out.print(f"{key:22} {material.name}")
+        out.print(f"{'':22} {material.source}", style="dim")
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a case, for editors."""
+    from hub.case import Case
+
+    print(json.dumps(Case.model_json_schema(), indent=1))
+
+
+# --- solvers --------------------------------------------------------------------------------------------------
+
+
+@solver_app.command("list")
+def solver_list() -> None:
+    """The solvers there are."""
+    from hub import catalogue
+
+    for name in catalogue.solver_modules():
+        try:
+            about = catalogue.describe(name)
+            out.print(f"{name:20} {about.version:8} {about.title['en']}")
+        except catalogue.SolverBroken as error:
+            err.print(f"{name:20} does not answer: {error}", style="red")
+
+
+@solver_app.command("describe")
+def solver_describe(name: str) -> None:
+    """What a solver is, what it takes and what it answers, as JSON."""
+    from hub import catalogue
+
+    print(catalogue.describe(name).model_dump_json(indent=1))
+
+
+@solver_app.command("check")
+def solver_check(
+    name: str, folder: Annotated[Path | None, typer.Option("--out", help="where its benchmark runs go")] = None
+) -> None:
+    """Prove a solver against the contract and its own benchmarks."""
+    from hub.conformance import prove
+
+    good = True
+    for finding in prove(name, folder or Path("out") / f"check-{name}"):
+        good &= finding.passed
+        out.print(f"{'ok  ' if finding.passed else 'FAIL'} {finding.what}", style=None if finding.passed else "red")
+    raise typer.Exit(DONE if good else FAILED)
+
+
+# --- through the hub ------------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    host: Annotated[str, typer.Option(help="loopback unless you put a proxy with TLS in front")] = "127.0.0.1",
+) -> None:
+    """The hub: API, pages and orchestration on one port."""
+    from hub.up import serve
+
+    raise typer.Exit(serve(host=host, port=port))
+
+
+def _client() -> Client:
+    from hub.client import Client
+
+    return Client.here()
+
+
+@app.command()
+def submit(
+    case: Annotated[Path, typer.Argument(help="a case folder or a case file")],
+    again: Annotated[bool, typer.Option("--again", help="run it again even if the answer is known")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="wait for the end")] = False,
+) -> None:
+    """Send a case to the hub; prints the id of its run."""
+    from hub.case import load, load_yaml
+
+    loaded, folder = load(case)
+    data = load_yaml((folder / "case.yaml" if case.is_dir() else case).read_bytes())
+    client = _client()
+    file = client.upload(folder / loaded.geometry.file)
+    started = client.submit({**data, "geometry": {**data["geometry"], "file": file["id"]}}, again=again)
+    out.print(started["id"])
+    if wait:
+        ended = client.wait(started["id"])
+        out.print(ended["state"])
+        raise typer.Exit({"done": DONE, "refused": REFUSED}.get(ended["state"], FAILED))
+
+
+@app.command()
+def status(run: Annotated[str | None, typer.Argument(help="the id of a run; all of them if left out")] = None) -> None:
+    """How far runs are."""
+    client = _client()
+    for each in [client.run(run)] if run else client.runs():
+        doing = (each.get("status") or {}).get("doing", "")
+        out.print(f"{each['id']}  {each['state']:10} {each.get('stage') or '':7} {each['title']}  {doing}")
+
+
+@app.command()
+def logs(run: str, stage: Annotated[str | None, typer.Option(help="check, mesh, solve or report")] = None) -> None:
+    """The end of a run's log."""
+    print(_client().log(run, stage=stage))
+
+
+@app.command()
+def cancel(run: str) -> None:
+    """End a run."""
+    _client().cancel(run)
+    out.print("Asked to end; `officina status` tells when it has.")
+
+
+@app.command()
+def fetch(run: str, folder: Annotated[Path | None, typer.Option("--out")] = None) -> None:
+    """Bring a run's results here."""
+    target = folder or Path("out") / run
+    for file in _client().fetch(run, target):
+        out.print(str(file))
+
+
+if __name__ == "__main__":
+    main()
