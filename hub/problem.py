@@ -50,7 +50,7 @@ class Refused(Exception):
 
 def excerpt(value: Any) -> str:
     """Somebody's input as one short printable line."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) and value else "empty text" if value == "" else repr(value)
     text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: EXCERPT * 2])
     return text if len(text) <= EXCERPT else text[:EXCERPT] + "..."
 
