@@ -1,0 +1,37 @@
+"""``python -m solvers.post faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT``.
+
+Exit code 0 done, 2 wrong arguments, 3 failed. VTK ends a process that has no way to draw, so it runs in a child of this
+process, once for each way there is (``solvers.post.drawing``).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hub.solver import StageError, explain
+from solvers.post.drawing import draw_in_child
+
+USAGE = "usage: faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT"
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["faces", _, _, _] | ["mesh", _, _]:
+            try:
+                draw_in_child(arguments)
+            except StageError as error:
+                print(error.message, error.hint, file=sys.stderr)
+                return 3
+            return 0
+        case ["report", folder]:
+            from solvers.post.report import run
+
+            return run(Path(folder))
+        case _:
+            print(USAGE, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""The part with every face in its own colour and numbered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from solvers.post.ink import Sheet, spread, tag_box
+from solvers.post.scene import Floats, Ints, Scene, View, seen
+
+#: At most so many faces are numbered, the largest; more could not be read.
+MOST = 60
+#: A face is numbered where at least so many pixels of it are seen.
+ENOUGH = 40
+PANEL = (900, 820)
+MARGIN = (96, 92)
+SIZE = 22
+
+#: Paul Tol's qualitative colours "light" and "bright", safe for colour-blind readers (SRON/EPS/TN/09-002).
+PALETTE = ("77AADD", "EE8866", "EEDD88", "FFAABB", "99DDFF", "44BB99", "BBCC33", "AAAA00", "DDDDDD",
+           "4477AA", "EE6677", "228833", "CCBB44", "66CCEE", "AA3377")  # fmt: skip
+
+#: Where one may look from: corners first (the usual views of a drawing), then straight on.
+CORNERS = [(-1.0, -1.25, 0.9), (1.0, -1.25, 0.9), (1.0, 1.25, 0.9), (-1.0, 1.25, 0.9)]
+DIRECTIONS = [*CORNERS, *((x, y, -z) for x, y, z in CORNERS),
+              *((float(x), float(y), float(z)) for x, y, z in itertools.product((-1, 0, 1), repeat=3)
+                if abs(x) + abs(y) + abs(z) == 1)]  # fmt: skip
+
+
+def palette(count: int) -> npt.NDArray[np.uint8]:
+    """`count` colours (count, 3): the palette, then the same lighter and darker by turns."""
+    base = np.array([[int(name[i : i + 2], 16) for i in (0, 2, 4)] for name in PALETTE], float)
+    rounds = [base, base * 0.55 + 255 * 0.45, base * 0.72, base * 0.8 + 255 * 0.2]
+    return np.concatenate(rounds * (count // (4 * len(base)) + 1))[:count].astype(np.uint8)
+
+
+def colours(faces: list[dict[str, Any]]) -> npt.NDArray[np.uint8]:
+    """A colour for each face (n, 3), each as unlike its neighbours' as the palette allows."""
+    free = palette(max(len(faces), len(PALETTE))).astype(float)
+    chosen = np.full((len(faces), 3), np.nan)
+    unused = np.ones(len(free), bool)
+    position = {face["index"]: i for i, face in enumerate(faces)}
+    for i in sorted(range(len(faces)), key=lambda i: -faces[i].get("area", 0)):
+        around = [position[n] for n in faces[i].get("neighbours", ()) if n in position]
+        taken = chosen[[n for n in around if not np.isnan(chosen[n, 0])]]
+        first = np.flatnonzero(unused)[: len(PALETTE)]
+        if len(taken):
+            distance = np.abs(free[first, None] - taken[None]).sum(axis=2).min(axis=1)
+            best = first[int(np.argmax(distance))]
+        else:
+            best = first[0]
+        chosen[i] = free[best]
+        unused[best] = False
+    return chosen.astype(np.uint8)
+
+
+def draw(surface: Path, verdict: Path, target: Path) -> None:
+    """Write the picture of numbered faces.
+
+    surface : ``surface.npz``; verdict : JSON of hub.intake.GeometryVerdict. Raises OSError, ValueError, KeyError.
+    """
+    with np.load(surface, allow_pickle=False) as data:
+        points, triangles, face = data["points"], data["triangles"].astype(np.int64), data["face"].astype(np.int64)
+        edges = data["edges"].astype(np.int64).reshape(-1, 2)
+    faces = json.loads(verdict.read_bytes())["faces"]
+    picture(points, triangles, face, edges, faces).save(target)
+
+
+def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: list[dict[str, Any]]) -> Sheet:
+    """The numbered part in as many views (two to four) as it takes to show every face."""
+    numbered = sorted(faces, key=lambda f: -f["area"])[:MOST]
+    views, shown = _views(points, triangles, face, {f["index"] for f in numbered})
+    columns = 2
+    rows = (len(views) + 1) // 2
+    sheet = Sheet(PANEL[0] * columns, PANEL[1] * rows + 56)
+    of = {f["index"]: c for f, c in zip(faces, colours(faces), strict=True)}
+    grey = np.array([205, 210, 216], np.uint8)
+    rgb = np.stack([of.get(int(i), grey) for i in face])
+    for n, view in enumerate(views):
+        scene = Scene()
+        scene.surface(points, triangles, cell_colours=rgb)
+        scene.lines(points, edges, width=1.6)
+        panel = Sheet(*PANEL)
+        panel.paste(scene.draw(view))
+        if n == 0:
+            low, high = points.min(axis=0), points.max(axis=0)
+            panel.dimensions(view, low, high, tuple(f"{1e3 * d:.5g} mm" for d in high - low))
+        _number(panel, seen(points, triangles, face, view), {i for i, best in shown.items() if n in best})
+        sheet.image.paste(panel.image, (PANEL[0] * (n % 2), PANEL[1] * (n // 2)))
+    low, high = points.min(axis=0), points.max(axis=0)
+    said = " x ".join(f"{1e3 * d:.5g}" for d in high - low) + " mm"
+    if len(faces) > MOST:
+        said += f"   |   {MOST} of {len(faces)} faces numbered: the largest"
+    hidden = sorted(f["index"] + 1 for f in numbered if f["index"] not in shown)
+    if hidden:
+        said += "   |   not to be seen from outside: " + ", ".join(map(str, hidden[:20]))
+        said += " ..." if len(hidden) > 20 else ""
+    sheet.text((sheet.image.width / 2, sheet.image.height - 30), said, 26)
+    return sheet
+
+
+def _views(points: Floats, triangles: Ints, face: Ints, wanted: set[int]) -> tuple[list[View], dict[int, list[int]]]:
+    """Views that together show all `wanted` faces where possible, and for each face the views to number it in."""
+    counts = []
+    for towards in DIRECTIONS:
+        small = View.fit(points, towards, (PANEL[0] // 2, PANEL[1] // 2), (MARGIN[0] // 2, MARGIN[1] // 2))
+        ids, pixels = np.unique(seen(points, triangles, face, small), return_counts=True)
+        counts.append({int(i): 4 * int(p) for i, p in zip(ids, pixels, strict=True) if int(i) in wanted})
+    chosen: list[int] = []
+    covered: set[int] = set()
+    while len(chosen) < 4:
+        gains = [
+            sum(min(p, 20 * ENOUGH) for i, p in count.items() if i not in covered and p >= ENOUGH) if k not in chosen
+            else -1
+            for k, count in enumerate(counts)
+        ]  # fmt: skip
+        best = int(np.argmax(gains))
+        if len(chosen) >= 2 and gains[best] <= 0:
+            break
+        chosen.append(best)
+        covered |= {i for i, p in counts[best].items() if p >= ENOUGH}
+    shown: dict[int, list[int]] = {}
+    for i in covered:
+        pixels_in = [counts[k].get(i, 0) for k in chosen]
+        best_one = int(np.argmax(pixels_in))
+        # a large face is numbered wherever it is seen well, a small one where it is seen best
+        shown[i] = [n for n, p in enumerate(pixels_in) if n == best_one or p > 60 * ENOUGH]
+    return [View.fit(points, DIRECTIONS[k], PANEL, MARGIN) for k in chosen], shown
+
+
+def _number(sheet: Sheet, ids: Ints, wanted: set[int]) -> None:
+    """Put the number of each wanted face on it, or beside the part with a leader where the face is too small."""
+    outside: list[tuple[float, float, str]] = []
+    for i in sorted(wanted):
+        mask = ids == i
+        if not mask.any():
+            continue
+        deep = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(int(deep.argmax()), deep.shape)
+        at, text = (float(column), float(row)), str(i + 1)
+        left, top, right, bottom = tag_box(at, text, SIZE)
+        if deep[row, column] >= 0.8 * max(right - left, bottom - top) / 2 + 4:
+            sheet.tag(at, text, SIZE)
+        else:
+            outside.append((*at, text))
+    middle = float(np.median(np.nonzero((ids >= 0).any(axis=0))[0]))
+    for side in (0, 1):
+        these = sorted((t for t in outside if (t[0] > middle) == bool(side)), key=lambda t: t[1])
+        rows = spread([t[1] for t in these], 38.0, 30.0, sheet.image.height - 40.0)
+        column = sheet.image.width - 34.0 if side else 34.0
+        for (x, y, text), row in zip(these, rows, strict=True):
+            bend = column - 40 if side else column + 40
+            sheet.line((x, y), (bend, row), (column, row), width=2, halo=1)
+            sheet.dot((x, y), 5)
+        for (_, _, text), row in zip(these, rows, strict=True):
+            sheet.tag((column, row), text, SIZE)

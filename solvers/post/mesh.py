@@ -1,0 +1,99 @@
+"""The mesh as people look at it before solving: cut open, and how good its elements are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.meshfile import MeshFile
+from solvers.post.ink import FAINT, Sheet
+from solvers.post.scene import Floats, Ints, Scene, View
+
+PANEL = (1040, 860)
+SIDE = 620
+#: The four triangles of a tetrahedron, outward.
+SIDES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+SKIN = (176, 200, 222)
+CUT = (238, 196, 128)
+LINE = (70, 84, 100)
+
+
+def quality(points: Floats, cells: Ints) -> Floats:
+    """Mean-ratio shape quality of each tetrahedron's corners (n_cells,): 1 regular, 0 flat, negative inside out.
+
+    12 (3 V)^(2/3) / sum of squared edges (Liu and Joe, BIT 34, 1994, 268-287).
+    """
+    a, b, c, d = (points[cells[:, k]] for k in range(4))
+    volume = np.einsum("ij,ij->i", b - a, np.cross(c - a, d - a)) / 6
+    squares = sum(((p - q) ** 2).sum(axis=1) for p, q in ((a, b), (a, c), (a, d), (b, c), (b, d), (c, d)))
+    return np.asarray(np.sign(volume) * 12 * np.cbrt(3 * np.abs(volume)) ** 2 / squares)
+
+
+def outer_sides(cells: Ints) -> Ints:
+    """The triangles (m, 3) that belong to one of the tetrahedra only."""
+    sides = cells[:, SIDES].reshape(-1, 3)
+    ordered = np.sort(sides, axis=1)
+    order = np.lexsort(ordered.T[::-1])
+    ranked = ordered[order]
+    same = (ranked[1:] == ranked[:-1]).all(axis=1)
+    alone = ~(np.r_[same, False] | np.r_[False, same])
+    return np.asarray(sides[order[alone]])
+
+
+def sides_as_edges(triangles: Ints) -> Ints:
+    """Each edge of the triangles once (k, 2)."""
+    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+    return np.unique(edges, axis=0)
+
+
+def draw(folder: Path, target: Path) -> None:
+    """Write the picture of the mesh in `folder`. Raises OSError, ValueError."""
+    mesh = MeshFile.read(folder)
+    corners = mesh.cells[:, :4]
+    picture(mesh.points, corners, quality(mesh.points, corners)).save(target)
+
+
+def picture(points: Floats, corners: Ints, good: Floats) -> Sheet:
+    """The mesh with a corner cut away along whole elements, and a histogram of quality beside it."""
+    used = points[np.unique(corners)]
+    low, high = used.min(axis=0), used.max(axis=0)
+    view = View.fit(used, (-1.0, -1.25, 0.9), PANEL, (36, 36))
+    middle = points[corners].mean(axis=1)
+    flat = (middle - (low + high) / 2) @ np.array([0.0, -1.0, 0.0])
+    kept = corners[flat < 0.5 * 0.12 * (high - low)[1]]
+    shell, all_sides = outer_sides(kept), outer_sides(corners)
+    code = len(points)
+    key = lambda t: (np.sort(t, axis=1) * np.array([code * code, code, 1])).sum(axis=1)  # noqa: E731
+    old = np.isin(key(shell), key(all_sides))
+    rgb = np.where(old[:, None], np.array(SKIN), np.array(CUT)).astype(np.uint8)
+    scene = Scene()
+    scene.surface(points, shell, cell_colours=rgb, smooth=False)
+    scene.lines(points, sides_as_edges(shell), colour=LINE, width=0.8)
+    sheet = Sheet(PANEL[0] + SIDE, PANEL[1])
+    sheet.paste(scene.draw(view))
+    _histogram(sheet, good, len(np.unique(corners)))
+    return sheet
+
+
+def _histogram(sheet: Sheet, good: npt.NDArray[np.float64], corners: int) -> None:
+    left, right, top, bottom = PANEL[0] + 70, PANEL[0] + SIDE - 40, 210, PANEL[1] - 170
+    counts, _ = np.histogram(np.clip(good, 0, 1), bins=20, range=(0, 1))
+    most = max(int(counts.max()), 1)
+    width = (right - left) / len(counts)
+    for i, count in enumerate(counts):
+        x, height = left + i * width, (bottom - top) * int(count) / most
+        colour = (204, 102, 60) if i < 4 else (68, 119, 170)
+        if count:
+            sheet.pen.rectangle((x + 2, bottom - max(height, 2), x + width - 2, bottom), fill=colour)
+    sheet.line((left, bottom), (right, bottom), colour=FAINT, width=2)
+    for k in range(6):
+        x = left + (right - left) * k / 5
+        sheet.line((x, bottom), (x, bottom + 8), colour=FAINT, width=2)
+        sheet.text((x, bottom + 30), f"{k / 5:g}", 24, colour=FAINT)
+    sheet.text((left, 60), f"{len(good):,} tetrahedra".replace(",", "\u202f"), 32, anchor="lm", bold=True)
+    sheet.text((left, 112), f"{corners:,} corners".replace(",", "\u202f"), 26, anchor="lm", colour=FAINT)
+    sheet.text((left, top - 30), f"{most:,}".replace(",", "\u202f"), 22, anchor="lm", colour=FAINT)
+    sheet.text(((left + right) / 2, bottom + 74), "shape quality (1 = regular)", 26)
+    sheet.text(((left + right) / 2, bottom + 116), f"min {good.min():.3f}   mean {good.mean():.3f}", 26, colour=FAINT)

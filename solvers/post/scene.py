@@ -1,0 +1,246 @@
+"""A part drawn without a display, by VTK through OSMesa or EGL, in parallel projection.
+
+Everything that is not surface (numbers, leaders, scales) is put on the picture afterwards by ``ink.py``; for that a
+:class:`View` says where a point of the part is on the picture.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from vtkmodules import vtkRenderingOpenGL2 as opengl
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkLookupTable, vtkPoints, vtkUnsignedCharArray
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
+from vtkmodules.vtkRenderingCore import vtkActor, vtkLight, vtkPolyDataMapper, vtkRenderer
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: Ways to draw without a display, in the order they are tried, and the Debian package that brings each.
+WINDOWS = {"OSMesa": ("vtkOSOpenGLRenderWindow", "libosmesa6"), "EGL": ("vtkEGLRenderWindow", "libegl1")}
+
+#: Environment variable that names the way to use.
+WINDOW = "OFFICINA_PICTURES"
+
+#: Pixels drawn for each pixel shown, in each direction: edges without steps.
+SUPERSAMPLING = 2
+
+PAPER = (255, 255, 255)
+EDGE = (38, 44, 52)
+
+
+class NoWindow(Exception):
+    """Nothing can be drawn this way on this machine."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a camera at infinity stands and what it sees.
+
+    towards : from the part to the eye, unit vector; right, up : the picture's axes, unit vectors
+    centre : (3,) the point in the middle of the picture [m]; scale : metres a pixel
+    width, height : [px]
+    """
+
+    towards: Floats
+    right: Floats
+    up: Floats
+    centre: Floats
+    scale: float
+    width: int
+    height: int
+
+    @classmethod
+    def fit(
+        cls, points: Floats, towards: tuple[float, float, float], size: tuple[int, int], margin: tuple[int, int]
+    ) -> View:
+        """The view from `towards` (z upright) that shows `points` (n, 3) [m] with `margin` pixels left free."""
+        eye = np.asarray(towards, float) / np.linalg.norm(towards)
+        upright = np.array([0.0, 0.0, 1.0]) if abs(eye[2]) < 0.99 else np.array([0.0, 1.0, 0.0])
+        right = np.cross(upright, eye)
+        right /= np.linalg.norm(right)
+        up = np.cross(eye, right)
+        flat = points @ np.stack([right, up, eye], axis=1)
+        low, high = flat.min(axis=0), flat.max(axis=0)
+        room = np.maximum(np.array(size) - 2 * np.array(margin), 16)
+        scale = float(((high - low)[:2] / room).max()) or 1.0
+        middle = (low + high) / 2
+        centre = middle[0] * right + middle[1] * up + middle[2] * eye
+        return cls(eye, right, up, centre, scale, *size)
+
+    def pixels(self, points: npt.ArrayLike) -> Floats:
+        """(n, 3) points [m] -> (n, 3): column and row on the picture [px], and nearness to the eye [m]."""
+        away = np.atleast_2d(np.asarray(points, float)) - self.centre
+        return np.stack(
+            [
+                self.width / 2 + away @ self.right / self.scale,
+                self.height / 2 - away @ self.up / self.scale,
+                away @ self.towards,
+            ],
+            axis=1,
+        )
+
+
+def polydata(points: Floats, cells: Ints) -> vtkPolyData:
+    """(n, 3) points and (m, 3) triangles or (m, 2) lines as VTK data."""
+    data, where, lattice = vtkPolyData(), vtkPoints(), vtkCellArray()
+    where.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
+    flat = np.insert(np.asarray(cells, np.int64), 0, cells.shape[1], axis=1)
+    lattice.ImportLegacyFormat(numpy_to_vtkIdTypeArray(np.ascontiguousarray(flat).ravel(), deep=True))
+    data.SetPoints(where)
+    (data.SetPolys if cells.shape[1] == 3 else data.SetLines)(lattice)
+    return data
+
+
+class Scene:
+    """Surfaces and lines to be drawn. Raises NoWindow where the machine cannot."""
+
+    def __init__(self) -> None:
+        self._renderer = vtkRenderer()
+        self._renderer.SetBackground(*(c / 255 for c in PAPER))
+        self._renderer.AutomaticLightCreationOff()
+        for x, y, z, strength in ((-0.5, 0.8, 1.0, 0.62), (0.8, -0.1, 0.9, 0.42)):
+            light = vtkLight()
+            light.SetLightTypeToCameraLight()
+            light.SetPosition(x, y, z)
+            light.SetIntensity(strength)
+            self._renderer.AddLight(light)
+
+    def surface(
+        self,
+        points: Floats,
+        triangles: Ints,
+        *,
+        colour: tuple[int, int, int] = (205, 210, 216),
+        cell_colours: npt.NDArray[np.uint8] | None = None,
+        values: Floats | None = None,
+        table: tuple[npt.NDArray[np.uint8], float, float] | None = None,
+        opacity: float = 1.0,
+        lit: bool = True,
+        smooth: bool = True,
+    ) -> None:
+        """Add triangles.
+
+        cell_colours : (m, 3) a colour each; or values : (n,) at the points, coloured by
+        table : ((k, 3) colours, value of the first, value of the last)
+        lit : shaded; without, the colours come out exactly as they are
+        """
+        data = polydata(points, triangles)
+        mapper = vtkPolyDataMapper()
+        if cell_colours is not None:
+            rgb = numpy_to_vtk(np.ascontiguousarray(cell_colours), deep=True, array_type=VTK_UNSIGNED_CHAR)
+            data.GetCellData().SetScalars(rgb)
+            mapper.SetScalarModeToUseCellData()
+        elif values is not None and table is not None:
+            colours, low, high = table
+            lookup = vtkLookupTable()
+            rgba = np.c_[colours, np.full(len(colours), 255)].astype(np.uint8)
+            lookup.SetTable(numpy_to_vtk(rgba, deep=True, array_type=VTK_UNSIGNED_CHAR))
+            lookup.SetRange(low, high if high > low else low + 1)
+            data.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(values, dtype=float), deep=True))
+            mapper.SetScalarModeToUsePointData()
+            mapper.SetLookupTable(lookup)
+            mapper.UseLookupTableScalarRangeOn()
+            mapper.InterpolateScalarsBeforeMappingOn()
+        else:
+            mapper.ScalarVisibilityOff()
+        if lit and smooth:
+            normals = vtkPolyDataNormals()
+            normals.SetInputData(data)
+            normals.SetFeatureAngle(25)
+            normals.SplittingOn()
+            normals.ConsistencyOff()
+            normals.Update()
+            data = normals.GetOutput()
+        mapper.SetInputData(data)
+        mapper.SetResolveCoincidentTopologyToPolygonOffset()
+        mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(1.5, 1.5)
+        actor = vtkActor()
+        actor.SetMapper(mapper)
+        look = actor.GetProperty()
+        look.SetColor(*(c / 255 for c in colour))
+        look.SetOpacity(opacity)
+        if lit:
+            look.SetAmbient(0.28)
+            look.SetDiffuse(0.85)
+        else:
+            look.LightingOff()
+        self._renderer.AddActor(actor)
+
+    def lines(
+        self, points: Floats, edges: Ints, *, colour: tuple[int, int, int] = EDGE, width: float = 1.2,
+        opacity: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Add (k, 2) edges, `width` [px]."""
+        if not len(edges):
+            return
+        mapper = vtkPolyDataMapper()
+        mapper.SetInputData(polydata(points, edges))
+        actor = vtkActor()
+        actor.SetMapper(mapper)
+        look = actor.GetProperty()
+        look.SetColor(*(c / 255 for c in colour))
+        look.SetLineWidth(width * SUPERSAMPLING)
+        look.SetOpacity(opacity)
+        look.LightingOff()
+        self._renderer.AddActor(actor)
+
+    def draw(self, view: View, *, exact: bool = False) -> npt.NDArray[np.uint8]:
+        """The picture (height, width, 3). `exact`: one sample a pixel, no smoothing, colours as given."""
+        factor = 1 if exact else SUPERSAMPLING
+        width, height = view.width * factor, view.height * factor
+        window = _window()
+        window.SetSize(width, height)
+        window.AddRenderer(self._renderer)
+        camera = self._renderer.GetActiveCamera()
+        camera.ParallelProjectionOn()
+        camera.SetFocalPoint(*view.centre)
+        camera.SetPosition(*(view.centre + view.towards * view.scale * (view.width + view.height) * 2))
+        camera.SetViewUp(*view.up)
+        camera.SetParallelScale(view.scale * view.height / 2)
+        self._renderer.ResetCameraClippingRange()
+        window.Render()
+        taken = vtkUnsignedCharArray()
+        window.GetPixelData(0, 0, width - 1, height - 1, 0, taken, 0)
+        window.RemoveRenderer(self._renderer)
+        window.Finalize()
+        if taken.GetNumberOfTuples() != width * height:
+            raise NoWindow("no pixels came back")
+        rgb = vtk_to_numpy(taken).reshape(height, width, 3)[::-1]
+        if not rgb.any():
+            raise NoWindow("the picture is black")
+        if exact:
+            return rgb.copy()
+        parts = rgb.reshape(view.height, factor, view.width, factor, 3)
+        return parts.astype(np.uint16).sum(axis=(1, 3)).__floordiv__(factor * factor).astype(np.uint8)
+
+
+def _window() -> opengl.vtkOpenGLRenderWindow:
+    name = WINDOWS[os.environ.get(WINDOW, next(iter(WINDOWS)))][0]
+    kind = getattr(opengl, name, None)
+    if kind is None:
+        raise NoWindow(f"this VTK has no {name}")
+    window = kind()
+    window.SetOffScreenRendering(1)
+    window.SetMultiSamples(0)
+    return window
+
+
+def seen(points: Floats, triangles: Ints, number: Ints, view: View) -> Ints:
+    """Which triangle group each pixel shows: (height, width), -1 where there is none.
+
+    number : (m,) group of each triangle, 0 to 16 million
+    """
+    code = np.asarray(number, np.int64) + 1
+    colours = np.stack([code >> 16 & 255, code >> 8 & 255, code & 255], axis=1).astype(np.uint8)
+    scene = Scene()
+    scene._renderer.SetBackground(0, 0, 0)
+    # a first pixel that is surely not black tells an empty picture from one that was not drawn
+    scene.surface(points, triangles, cell_colours=colours, lit=False)
+    rgb = scene.draw(view, exact=True).astype(np.int64)
+    return (rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]) - 1
