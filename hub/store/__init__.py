@@ -1,0 +1,129 @@
+"""The store: who may do what, which files and runs there are, what is to be done next.
+
+``store.within(caller)`` is the only way for the API to see files and runs: everything asked there is filtered by the
+caller's organisation. ``store.orchestration`` sees all runs; nothing under ``hub/api`` may use it (a test looks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+
+from hub.settings import Settings
+from hub.store.members import Members
+from hub.store.orchestration import Orchestration
+from hub.store.tables import ACTIVE, ENDED, AttemptRecord, Caller, Event, File, Message, Role, Run, State
+from hub.store.tenant import NewRun, NotFound, Tenant
+
+__all__ = [
+    "ACTIVE",
+    "ENDED",
+    "AttemptRecord",
+    "Caller",
+    "Event",
+    "File",
+    "Message",
+    "NewRun",
+    "NotFound",
+    "Orchestration",
+    "Role",
+    "Run",
+    "State",
+    "Store",
+    "StoreTooNew",
+    "Tenant",
+    "open_store",
+]
+
+#: How long a writer waits for another one [s].
+PATIENCE = 30
+#: Any constant: names the lock under which PostgreSQL lets one process migrate at a time.
+_MIGRATION_LOCK = 0x0FF1C
+
+
+class StoreTooNew(Exception):
+    """The database was made by a newer version of the hub."""
+
+
+class Store:
+    """One database. Opening brings its schema up to date; several processes may open it at once."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._migrate()
+
+    @contextmanager
+    def begin(self, *, read: bool = False) -> Iterator[Session]:
+        """A transaction: committed at the end of the block, rolled back by an exception.
+
+        On SQLite a writer takes the lock at its beginning, so that it never fails halfway; readers wait for nobody.
+        """
+        with Session(self.engine.execution_options(read=read), expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @cached_property
+    def members(self) -> Members:
+        """Organisations, users, roles, tokens."""
+        return Members(self.begin)
+
+    def within(self, caller: Caller) -> Tenant:
+        """Files and runs of the caller's organisation; nothing else exists there."""
+        return Tenant(self.begin, caller)
+
+    @cached_property
+    def orchestration(self) -> Orchestration:
+        """All runs, for the dispatcher, the reconciler and the flows."""
+        return Orchestration(self.begin)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise StoreTooNew(
+                    f"The database {self.engine.url.render_as_string()} cannot be used: {error}. "
+                    "It was made by a newer version of Officina; update this one."
+                ) from None
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of a home, its folders made where needed. Raises OSError, StoreTooNew."""
+    settings.make_home()
+    return Store(settings.database_url)
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": PATIENCE}, pool_size=16, max_overflow=48)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, by us
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        read = connection.get_execution_options().get("read")
+        connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,172 @@
+"""Files and runs of one organisation. Every statement here carries the organisation of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from hub.store.tables import (
+    ACTIVE,
+    ENDED,
+    AuditRow,
+    Begin,
+    Caller,
+    Event,
+    File,
+    FileRow,
+    Run,
+    RunRow,
+    Until,
+    new_id,
+    post,
+)
+
+
+class NotFound(Exception):
+    """There is no such thing in the caller's organisation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """A question to be answered; the fields of :class:`hub.store.Run`. key : digest of all that decides the answer."""
+
+    key: str
+    title: str
+    solver: str
+    until: Until
+    case: dict[str, Any]
+    case_si: dict[str, Any]
+    geometry: str
+    geometry_name: str
+    estimate: dict[str, Any] | None = None
+
+
+class Tenant:
+    """What one organisation has. What it has not raises NotFound, whether it exists elsewhere or not."""
+
+    def __init__(self, begin: Begin, caller: Caller) -> None:
+        self._begin, self.caller = begin, caller
+
+    # --- files ---
+
+    def add_file(self, sha256: str, name: str, size: int) -> File:
+        """Note an upload; the second upload of the same content changes nothing."""
+        key = {"organisation": self.caller.organisation, "sha256": sha256}
+        with self._begin() as session:
+            row = session.get(FileRow, key)
+            if row is None:
+                row = FileRow(**key, user=self.caller.user, name=name, bytes=size)
+                session.add(row)
+                session.flush()
+            self._audit(session, "upload", sha256)
+            return File.model_validate(row)
+
+    def file(self, sha256: str) -> File:
+        """Raises NotFound."""
+        with self._begin(read=True) as session:
+            row = session.get(FileRow, {"organisation": self.caller.organisation, "sha256": sha256})
+            if row is None:
+                raise NotFound
+            return File.model_validate(row)
+
+    # --- runs ---
+
+    def _mine(self) -> Select[RunRow]:
+        return select(RunRow).where(RunRow.organisation == self.caller.organisation)
+
+    def insert_run(self, new: NewRun, *, again: bool = False) -> tuple[Run, bool]:
+        """The run of a question and whether it was opened now.
+
+        The same question gives the same run while that run is under way or done; one that failed, was refused or
+        cancelled is opened anew, as is a done one with `again`. The run and the message that starts it are written
+        in one transaction.
+        """
+        for _ in range(100):
+            try:
+                with self._begin() as session:
+                    return self._insert_run(session, new, again)
+            except IntegrityError:  # another process was quicker (PostgreSQL); now its run is there to be found
+                continue
+        raise RuntimeError("a run could not be inserted although nothing stands in its way")
+
+    def _insert_run(self, session: Session, new: NewRun, again: bool) -> tuple[Run, bool]:
+        latest = session.scalar(self._mine().where(RunRow.key == new.key).order_by(RunRow.turn.desc()).limit(1))
+        if latest is not None:
+            stands = {"queued", "running"} if again else {"queued", "running", "done"}
+            if latest.state in stands:
+                return Run.model_validate(latest), False
+        run_id = new_id()
+        row = RunRow(
+            id=run_id,
+            organisation=self.caller.organisation,
+            user=self.caller.user,
+            turn=1 if latest is None else latest.turn + 1,
+            state="queued",
+            folder=f"runs/{run_id}",
+            **vars(new),
+        )
+        session.add(row)
+        session.flush()
+        post(session, run_id, "stage")
+        self._audit(session, "submit", run_id)
+        return Run.model_validate(row), True
+
+    def run(self, run_id: str) -> Run:
+        """Raises NotFound."""
+        with self._begin(read=True) as session:
+            return Run.model_validate(self._row(session, run_id))
+
+    def _row(self, session: Session, run_id: str) -> RunRow:
+        row = session.scalar(self._mine().where(RunRow.id == run_id))
+        if row is None:
+            raise NotFound
+        return row
+
+    def runs(self, *, state: str | None = None, limit: int = 50, before: str | None = None) -> Sequence[Run]:
+        """Runs, newest first. state : one state, or ``active`` or ``ended``; before : only older than this id."""
+        query = self._mine().order_by(RunRow.id.desc()).limit(limit)
+        if state:
+            query = query.where(RunRow.state.in_({"active": ACTIVE, "ended": ENDED}.get(state, {state})))
+        if before:
+            query = query.where(RunRow.id < before)
+        with self._begin(read=True) as session:
+            return [Run.model_validate(row) for row in session.scalars(query)]
+
+    def cancel(self, run_id: str) -> Run:
+        """Ask for the end of a run. It is ``cancelling`` until nothing of it runs; an ended one stays as it is."""
+        with self._begin() as session:
+            row = self._row(session, run_id)
+            changed = session.execute(
+                update(RunRow)
+                .where(RunRow.id == row.id, RunRow.state.in_(("queued", "running")))
+                .values(state="cancelling")
+                .returning(RunRow.id)
+            ).first()
+            if changed:
+                post(session, row.id, "cancel")
+                self._audit(session, "cancel", row.id)
+            session.refresh(row)
+            return Run.model_validate(row)
+
+    # --- audit ---
+
+    def audit(self, event: str, subject: str) -> None:
+        """Note who did what."""
+        with self._begin() as session:
+            self._audit(session, event, subject)
+
+    def events(self, limit: int = 100) -> Sequence[Event]:
+        """The audit, newest first."""
+        query = select(AuditRow).where(AuditRow.organisation == self.caller.organisation)
+        with self._begin(read=True) as session:
+            rows = session.scalars(query.order_by(AuditRow.id.desc()).limit(limit))
+            return [Event.model_validate(row) for row in rows]
+
+    def _audit(self, session: Session, event: str, subject: str) -> None:
+        caller = self.caller
+        session.add(AuditRow(organisation=caller.organisation, user=caller.user, event=event, subject=subject))
