@@ -25,8 +25,8 @@ from hub.store.tables import (
     Run,
     RunRow,
     State,
+    write_message,
 )
-from hub.store.tables import post as put
 
 
 class Orchestration:
@@ -73,7 +73,7 @@ class Orchestration:
     def post(self, run_id: str, action: Action) -> bool:
         """Ask for something to be done about a run. False if that was asked already and is still to be done."""
         with self._begin() as session:
-            return put(session, run_id, action)
+            return write_message(session, run_id, action)
 
     # --- runs ---
 
@@ -116,7 +116,7 @@ class Orchestration:
                 .execution_options(synchronize_session=False)
             ).first()
             if changed and post:
-                put(session, run_id, post)
+                write_message(session, run_id, post)
             return changed is not None
 
     def active(self) -> Sequence[Run]:

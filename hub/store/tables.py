@@ -254,7 +254,7 @@ class Event(_Row):
     created: float
 
 
-def post(session: Session, run_id: str, action: Action) -> bool:
+def write_message(session: Session, run_id: str, action: Action) -> bool:
     """Write a message; False if one of that action is waiting already."""
     if session.scalar(select(OutboxRow.id).where(OutboxRow.run == run_id, OutboxRow.action == action)):
         return False

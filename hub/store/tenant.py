@@ -23,7 +23,7 @@ from hub.store.tables import (
     RunRow,
     Until,
     new_id,
-    post,
+    write_message,
 )
 
 
@@ -112,7 +112,7 @@ class Tenant:
         )
         session.add(row)
         session.flush()
-        post(session, run_id, "stage")
+        write_message(session, run_id, "stage")
         self._audit(session, "submit", run_id)
         return Run.model_validate(row), True
 
@@ -148,7 +148,7 @@ class Tenant:
                 .returning(RunRow.id)
             ).first()
             if changed:
-                post(session, row.id, "cancel")
+                write_message(session, row.id, "cancel")
                 self._audit(session, "cancel", row.id)
             session.refresh(row)
             return Run.model_validate(row)
