@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hub.solver import StageError, explain
+from hub.solver import StageError
 from solvers.post.drawing import draw_in_child
 
 USAGE = "usage: faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT"

@@ -19,9 +19,9 @@ PATIENCE = 600
 WAYS = {"OSMesa": "libosmesa6", "EGL": "libegl1"}
 
 
-def draw_in_child(arguments: list[str]) -> None:
-    """Draw what `arguments` say (see :func:`main`). Raises StageError."""
-    from_file = ""
+def draw_in_child(arguments: list[str]) -> str:
+    """Draw what `arguments` say (see :func:`main`); returns what the child printed. Raises StageError."""
+    said = ""
     for way in WAYS:
         environment = {**os.environ, "OFFICINA_PICTURES": way}
         argv = [sys.executable, "-m", "solvers.post.drawing", *arguments]
@@ -32,12 +32,12 @@ def draw_in_child(arguments: list[str]) -> None:
                 "time-limit", f"Drawing took longer than {PATIENCE} s.", "Choose a coarser mesh and run again."
             ) from None
         if ran.returncode == 0:
-            return
-        from_file = ran.stderr.strip()
+            return ran.stdout
+        said = ran.stderr.strip()
         if ran.returncode == 3:
-            print(from_file, file=sys.stderr)
-            raise StageError("crashed", (from_file.splitlines() or ["The pictures could not be drawn."])[-1])
-    print(from_file, file=sys.stderr)
+            print(said, file=sys.stderr)
+            raise StageError("crashed", (said.splitlines() or ["The pictures could not be drawn."])[-1])
+    print(said, file=sys.stderr)
     raise StageError(
         "no-pictures",
         "This machine has no way to draw without a display.",
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
             case ["report", folder]:
                 from solvers.post import pictures
 
-                Path(folder, "pictures.json").write_text(json.dumps(pictures.draw(Path(folder))))
+                print(json.dumps(pictures.draw(Path(folder))))
     except NoWindow as error:
         print(error, file=sys.stderr)
         return CANNOT

@@ -91,7 +91,8 @@ def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: lis
         if n == 0:
             low, high = points.min(axis=0), points.max(axis=0)
             panel.dimensions(view, low, high, tuple(f"{1e3 * d:.5g} mm" for d in high - low))
-        _number(panel, seen(points, triangles, face, view), {i for i, best in shown.items() if n in best})
+        texts = {i: str(i + 1) for i, best in shown.items() if n in best}
+        number_faces(panel, seen(points, triangles, face, view), texts)
         sheet.image.paste(panel.image, (PANEL[0] * (n % 2), PANEL[1] * (n // 2)))
     low, high = points.min(axis=0), points.max(axis=0)
     said = " x ".join(f"{1e3 * d:.5g}" for d in high - low) + " mm"
@@ -134,16 +135,19 @@ def _views(points: Floats, triangles: Ints, face: Ints, wanted: set[int]) -> tup
     return [View.fit(points, DIRECTIONS[k], PANEL, MARGIN) for k in chosen], shown
 
 
-def _number(sheet: Sheet, ids: Ints, wanted: set[int]) -> None:
-    """Put the number of each wanted face on it, or beside the part with a leader where the face is too small."""
+def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
+    """Put a text on each face that is seen, or beside the part with a leader where the face is too small.
+
+    ids : (height, width) index of the face each pixel shows; texts : index of a face -> what to write
+    """
     outside: list[tuple[float, float, str]] = []
-    for i in sorted(wanted):
+    for i, text in sorted(texts.items()):
         mask = ids == i
         if not mask.any():
             continue
         deep = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(int(deep.argmax()), deep.shape)
-        at, text = (float(column), float(row)), str(i + 1)
+        at = (float(column), float(row))
         left, top, right, bottom = tag_box(at, text, SIZE)
         if deep[row, column] >= 0.8 * max(right - left, bottom - top) / 2 + 4:
             sheet.tag(at, text, SIZE)
@@ -154,7 +158,7 @@ def _number(sheet: Sheet, ids: Ints, wanted: set[int]) -> None:
         these = sorted((t for t in outside if (t[0] > middle) == bool(side)), key=lambda t: t[1])
         rows = spread([t[1] for t in these], 38.0, 30.0, sheet.image.height - 40.0)
         column = sheet.image.width - 34.0 if side else 34.0
-        for (x, y, text), row in zip(these, rows, strict=True):
+        for (x, y, _), row in zip(these, rows, strict=True):
             bend = column - 40 if side else column + 40
             sheet.line((x, y), (bend, row), (column, row), width=2, halo=1)
             sheet.dot((x, y), 5)

@@ -74,6 +74,22 @@ class Sheet:
         x, y = at
         self.pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline=PAPER, width=1)
 
+    def arrow(self, start: tuple[float, float], end: tuple[float, float], colour: Colour, width: float = 14) -> None:
+        """A thick arrow with a dark outline."""
+        tail, tip = np.array(start), np.array(end)
+        length = float(np.hypot(*(tip - tail)))
+        if length < 1:
+            return
+        along = (tip - tail) / length
+        across = np.array([-along[1], along[0]])
+        neck = tip - along * min(2.6 * width, 0.6 * length)
+        shape = [tail + across * width / 2, neck + across * width / 2, neck + across * width * 1.25, tip,
+                 neck - across * width * 1.25, neck - across * width / 2, tail - across * width / 2]  # fmt: skip
+        corners = [(float(x), float(y)) for x, y in shape]
+        self.pen.line([*corners, corners[0], corners[1]], fill=PAPER, width=8, joint="curve")
+        self.pen.polygon(corners, fill=colour)
+        self.pen.line([*corners, corners[0], corners[1]], fill=INK, width=2, joint="curve")
+
     def tag(self, at: tuple[float, float], text: str, size: int = 24) -> Box:
         """Text in a white box with a thin frame, its middle at `at`. Returns the box."""
         box = tag_box(at, text, size)

@@ -122,12 +122,14 @@ class Scene:
         table: tuple[npt.NDArray[np.uint8], float, float] | None = None,
         opacity: float = 1.0,
         lit: bool = True,
+        gentle: bool = False,
         smooth: bool = True,
     ) -> None:
         """Add triangles.
 
         cell_colours : (m, 3) a colour each; or values : (n,) at the points, coloured by
         table : ((k, 3) colours, value of the first, value of the last)
+        gentle : shaded less, so that colours can be compared with a scale
         lit : shaded; without, the colours come out exactly as they are
         """
         data = polydata(points, triangles)
@@ -166,8 +168,8 @@ class Scene:
         look.SetColor(*(c / 255 for c in colour))
         look.SetOpacity(opacity)
         if lit:
-            look.SetAmbient(0.28)
-            look.SetDiffuse(0.85)
+            look.SetAmbient(0.62 if gentle else 0.45)
+            look.SetDiffuse(0.42 if gentle else 0.62)
         else:
             look.LightingOff()
         self._renderer.AddActor(actor)
