@@ -24,7 +24,8 @@ from solvers.post.scene import Floats, Ints, Scene
 from solvers.post.words import Language
 
 PANEL = (1280, 980)
-MARGIN = (110, 100)
+#: Room around the part for the texts that stand beside it [px].
+MARGIN = (70, 64)
 SCALE_WIDTH = 300
 #: A deformed part is drawn so that its largest displacement is this share of its size.
 SHOWN = 0.07
@@ -92,7 +93,9 @@ def scalar(values: Floats, component: int | None) -> Floats:
 
 def feature_edges(points: Floats, triangles: Ints, angle: float = 30.0) -> Ints:
     """Edges (k, 2) where the surface bends by more than `angle` degrees."""
-    normal = np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]])
+    normal = np.cross(
+        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
+    )
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
     edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
     owner = np.tile(np.arange(len(triangles)), 3)
@@ -119,11 +122,16 @@ def hidden(points: Floats, triangles: Ints, view: scene.View, at: Floats) -> boo
 
 
 def best_view(
-    points: Floats, triangles: Ints, targets: list[Floats], size: tuple[int, int] = PANEL, margin: tuple[int, int] = MARGIN
+    points: Floats,
+    triangles: Ints,
+    targets: list[Floats],
+    size: tuple[int, int] = PANEL,
+    margin: tuple[int, int] = MARGIN,
 ) -> scene.View:
     """The corner view that shows the most of the surface and, before that, the target points."""
     area = np.linalg.norm(
-        np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]), axis=1
+        np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]),
+        axis=1,
     )
     best, most = None, -1.0
     for rank, towards in enumerate(DIRECTIONS[:8]):
@@ -189,7 +197,10 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     for name in filter(None, (view.field, view.warp)):
         if name not in fields.surface:
             raise ValueError(f"fields.vtu has no point field {name!r}; it has {', '.join(sorted(fields.surface))}")
-    values, everywhere = scalar(fields.surface[view.field], view.component), scalar(fields.everywhere[view.field], view.component)
+    values, everywhere = (
+        scalar(fields.surface[view.field], view.component),
+        scalar(fields.everywhere[view.field], view.component),
+    )
     size = float(np.linalg.norm(np.ptp(fields.points, axis=0)))
     points, nodes, factor = fields.points, fields.nodes, 0.0
     if view.warp:
@@ -214,7 +225,10 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     sheet.paste(stage.draw(look))
     scale, offset, sign = language.scale(max(abs(low), abs(high)), view.unit)
     show = lambda v: language.number((v - offset) / scale, digits=3)  # noqa: E731
-    texts = {"max": f"{language.say('max')} {show(high)} {sign}".strip(), "min": f"{language.say('min')} {show(low)} {sign}".strip()}
+    texts = {
+        "max": f"{language.say('max')} {show(high)} {sign}".strip(),
+        "min": f"{language.say('min')} {show(low)} {sign}".strip(),
+    }
     if "mark" in places and quantity is not None:
         texts["mark"] = language.quantity(quantity.value, quantity.unit, quantity.error)
         if np.linalg.norm(places["mark"] - places["max"]) < 0.01 * size:
@@ -245,7 +259,10 @@ def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
         spots = [(x + dx, y + dy) for reach in (70, 110, 160, 220, 300)
                  for dx, dy in ((reach, -reach), (-reach, -reach), (reach, reach), (-reach, reach))]  # fmt: skip
         for spot in spots:
-            at = (min(max(spot[0], width / 2 + 12), PANEL[0] - width / 2 - 4), min(max(spot[1], height), PANEL[1] - height - 50))
+            at = (
+                min(max(spot[0], width / 2 + 12), PANEL[0] - width / 2 - 4),
+                min(max(spot[1], height), PANEL[1] - height - 50),
+            )
             box = (at[0] - width / 2 - 8, at[1] - height / 2 - 8, at[0] + width / 2 + 8, at[1] + height / 2 + 8)
             if all(box[0] > o[2] or box[2] < o[0] or box[1] > o[3] or box[3] < o[1] for o in taken) and not (
                 box[0] < x < box[2] and box[1] < y < box[3]
@@ -257,9 +274,7 @@ def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
         sheet.tag(at, text, 26)
 
 
-def _scale(
-    sheet: Sheet, low: float, top: float, cut: bool, unit: tuple[float, float, str], language: Language
-) -> None:
+def _scale(sheet: Sheet, low: float, top: float, cut: bool, unit: tuple[float, float, str], language: Language) -> None:
     """The colours from `low` to `top` (SI) at the right of the picture, with round numbers of the unit."""
     scale, offset, sign = unit
     left, right, above, below = PANEL[0] + 40, PANEL[0] + 84, 130, PANEL[1] - 130
@@ -274,7 +289,9 @@ def _scale(
         sheet.line((right, y), (right + 10, y), width=2)
         sheet.text((right + 20, y), language.number(value), 28, anchor="lm")
     if cut:
-        sheet.pen.polygon([(left, above), (right, above), ((left + right) / 2, above - 26)], fill=tuple(table[0]), outline=INK)
+        sheet.pen.polygon(
+            [(left, above), (right, above), ((left + right) / 2, above - 26)], fill=tuple(table[0]), outline=INK
+        )
 
 
 def ticks(first: float, last: float, wanted: int = 6) -> list[float]:
@@ -285,7 +302,9 @@ def ticks(first: float, last: float, wanted: int = 6) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * (1 - 1e-9))
     start = math.ceil(first / step - 1e-9)
-    return [round(k * step, 12 - math.floor(math.log10(step))) for k in range(start, math.floor(last / step + 1e-9) + 1)]
+    return [
+        round(k * step, 12 - math.floor(math.log10(step))) for k in range(start, math.floor(last / step + 1e-9) + 1)
+    ]
 
 
 # --- the set-up ---------------------------------------------------------------------------------------------------

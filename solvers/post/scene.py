@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from vtkmodules import vtkRenderingOpenGL2 as opengl
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkLookupTable, vtkPoints, vtkUnsignedCharArray
@@ -218,8 +219,7 @@ class Scene:
             raise NoWindow("the picture is black")
         if exact:
             return rgb.copy()
-        parts = rgb.reshape(view.height, factor, view.width, factor, 3)
-        return parts.astype(np.uint16).sum(axis=(1, 3)).__floordiv__(factor * factor).astype(np.uint8)
+        return np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).reduce(factor))
 
 
 def _window() -> opengl.vtkOpenGLRenderWindow:
@@ -242,7 +242,6 @@ def seen(points: Floats, triangles: Ints, number: Ints, view: View) -> Ints:
     colours = np.stack([code >> 16 & 255, code >> 8 & 255, code & 255], axis=1).astype(np.uint8)
     scene = Scene()
     scene._renderer.SetBackground(0, 0, 0)
-    # a first pixel that is surely not black tells an empty picture from one that was not drawn
     scene.surface(points, triangles, cell_colours=colours, lit=False)
     rgb = scene.draw(view, exact=True).astype(np.int64)
     return (rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]) - 1
