@@ -92,7 +92,7 @@ def _ask(name: str, *arguments: str, given: str = "") -> Any:
         raise SolverBroken(f"{name} {arguments[0]} gave no answer: {excerpt(str(error))}") from None
 
 
-def _source_digest(name: str) -> str:
+def source_digest(name: str) -> str:
     """Changes when the files of an in-tree solver do."""
     folder = package_folder("solvers") / Path(*name.split("."))
     stamps = sorted((str(f.relative_to(folder)), f.stat().st_mtime_ns) for f in folder.rglob("*.py"))
@@ -110,7 +110,7 @@ def _described(name: str, _stamp: str) -> Description:
 def describe(name: str) -> Description:
     """What a solver says of itself. Raises Refused for an unknown name, SolverBroken."""
     _module(name)
-    return _described(name, _source_digest(name))
+    return _described(name, source_digest(name))
 
 
 def solver_check(data: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[Problem]]:

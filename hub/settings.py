@@ -61,6 +61,11 @@ class Settings(BaseModel):
         return self.home / "cache"
 
     @property
+    def heartbeat(self) -> Path:
+        """Touched by the orchestration loop while it lives."""
+        return self.home / "orchestration.beat"
+
+    @property
     def secrets(self) -> Path:
         return self.home / "secrets"
 

@@ -84,6 +84,11 @@ class Store:
         """All runs, for the dispatcher, the reconciler and the flows."""
         return Orchestration(self.begin)
 
+    def ping(self) -> None:
+        """Raises an error of the database if it does not answer."""
+        with self.begin(read=True) as session:
+            session.execute(text("SELECT 1"))
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -1,0 +1,71 @@
+"""Who may do what, and how they prove who they are.
+
+A program sends ``Authorization: Bearer TOKEN``. A browser opens ``/api/v1/login?token=...`` once and then carries a
+cookie that scripts cannot read and other sites cannot make it send.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+
+from hub.runfolder import write_whole
+from hub.settings import Settings
+from hub.store import Caller, Role, Store
+
+#: Name of the browser's cookie, how long it lasts [s], and how long a printed log-in address can be used [s].
+COOKIE = "officina"
+SESSION = 30 * 86400.0
+LOGIN = 86400.0
+
+
+class Right(StrEnum):
+    """What a role allows within its organisation."""
+
+    SEE = "see runs, their progress and logs"
+    OPEN = "open geometry, cases and results"
+    SUBMIT = "upload, submit, and cancel one's own runs"
+    CANCEL_ANY = "cancel anybody's runs"
+
+
+#: Staff keep the runs going without opening anyone's geometry.
+RIGHTS: dict[Role, frozenset[Right]] = {
+    "engineer": frozenset({Right.SEE, Right.OPEN, Right.SUBMIT}),
+    "academic": frozenset({Right.SEE, Right.OPEN, Right.SUBMIT}),
+    "staff": frozenset({Right.SEE, Right.CANCEL_ANY}),
+    "admin": frozenset(Right),
+}
+
+
+def may(caller: Caller, right: Right) -> bool:
+    return right in RIGHTS[caller.role]
+
+
+def local_token(settings: Settings, store: Store) -> str:
+    """The token of this machine's administrator, in ``<home>/secrets/token`` for its owner only.
+
+    The first start makes the organisation, the administrator and the token. A token that is lost, or that the
+    database does not know, is made anew.
+    """
+    try:
+        token = settings.token_file.read_text().strip()
+        if token and store.members.who(token):
+            settings.token_file.chmod(0o600)
+            return token
+    except FileNotFoundError:
+        pass
+    administrator = store.members.first("This machine", "Administrator")
+    token = store.members.mint(administrator)
+    mask = os.umask(0o077)
+    try:
+        write_whole(settings.token_file, token + "\n")
+    finally:
+        os.umask(mask)
+    return token
+
+
+def login_path(settings: Settings, store: Store) -> str:
+    """A path that logs this machine's administrator in, once, within a day: to be printed and opened in a browser."""
+    administrator = store.members.who(local_token(settings, store))
+    assert administrator is not None
+    return f"/api/v1/login?token={store.members.mint(administrator, 'login', LOGIN)}"

@@ -1,0 +1,253 @@
+"""A small client of the REST API, for programs, the command line and the pages.
+
+>>> hub = Client.here()
+>>> file = hub.upload("bracket.step")
+>>> run = hub.submit({..., "geometry": {"file": file["id"]}})
+>>> hub.wait(run["id"]); hub.result(run["id"])["verdict"]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from hub import settings
+from hub.problem import Problem, Refused, excerpt
+
+API = "/api/v1"
+ENDED = frozenset({"done", "failed", "refused", "cancelled"})
+#: A check of a large part may take minutes; to be connected may not [s].
+_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
+_PIECE = 1 << 20
+
+
+class ClientError(Exception):
+    """The hub could not be reached, or would not answer: status (0: not reached) and what it said."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class Client:
+    """One hub, seen by one user. Answers are plain data as ``openapi.json`` describes them.
+
+    Raises Refused where the hub names problems of the input (status 422, 413), ClientError for everything else.
+    """
+
+    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url + API,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=_TIMEOUT,
+            transport=transport,
+            trust_env=False,  # a proxy for the outside has no business between us and our hub
+        )
+
+    @classmethod
+    def here(cls) -> Self:
+        """The hub of ``OFFICINA_URL`` and ``OFFICINA_TOKEN``, or the one of this machine. Raises ClientError."""
+        found = settings.load()
+        token = os.environ.get("OFFICINA_TOKEN", "")
+        if not token:
+            try:
+                token = found.token_file.read_text().strip()
+            except OSError:
+                raise ClientError(
+                    0,
+                    f"There is no token in {found.token_file}. "
+                    "Start the hub with `officina up`, or set OFFICINA_URL and OFFICINA_TOKEN.",
+                ) from None
+        return cls(os.environ.get("OFFICINA_URL") or found.url, token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # --- who and what there is ---
+
+    def health(self) -> dict[str, Any]:
+        return self._json("GET", "/health")  # type: ignore[no-any-return]
+
+    def me(self) -> dict[str, Any]:
+        return self._json("GET", "/me")  # type: ignore[no-any-return]
+
+    def solvers(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/solvers")  # type: ignore[no-any-return]
+
+    def solver(self, name: str) -> dict[str, Any]:
+        return self._json("GET", f"/solvers/{quote(name)}")  # type: ignore[no-any-return]
+
+    def materials(self) -> dict[str, dict[str, Any]]:
+        return self._json("GET", "/materials")  # type: ignore[no-any-return]
+
+    def templates(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/templates")  # type: ignore[no-any-return]
+
+    def schema(self) -> dict[str, Any]:
+        return self._json("GET", "/schema")  # type: ignore[no-any-return]
+
+    # --- files ---
+
+    def upload(self, source: str | Path | bytes, name: str | None = None) -> dict[str, Any]:
+        """Upload a file by its path, or content under a `name`: {id, name, bytes, state}. Raises OSError."""
+        if isinstance(source, bytes):
+            return self._json("POST", "/files", params={"name": name or "part"}, content=source)  # type: ignore[no-any-return]
+        file = Path(source)
+        with file.open("rb") as stream:
+            headers = {"content-length": str(os.fstat(stream.fileno()).st_size)}
+            params = {"name": name or file.name}
+            content = iter(lambda: stream.read(_PIECE), b"")
+            return self._json("POST", "/files", params=params, content=content, headers=headers)  # type: ignore[no-any-return]
+
+    def file(self, file_id: str, *, wait: float = 0, unit: str | None = None) -> dict[str, Any]:
+        """A file and, once it is checked or `wait` seconds have passed, the verdict on it."""
+        end = time.monotonic() + wait
+        while True:
+            left = max(0.0, min(20.0, end - time.monotonic()))
+            params = {"wait": left} | ({"unit": unit} if unit else {})
+            found: dict[str, Any] = self._json("GET", f"/files/{quote(file_id)}", params=params)
+            if found["state"] == "checked" or time.monotonic() >= end:
+                return found
+
+    def faces_png(self, file_id: str, *, unit: str | None = None) -> bytes:
+        """The part with numbered, coloured faces."""
+        return self._bytes(f"/files/{quote(file_id)}/faces.png", {"unit": unit} if unit else {})
+
+    def surface(self, file_id: str, *, unit: str | None = None) -> bytes:
+        """``surface.npz``: display triangles and the face each belongs to."""
+        return self._bytes(f"/files/{quote(file_id)}/surface", {"unit": unit} if unit else {})
+
+    # --- cases and runs ---
+
+    def check(self, case: Mapping[str, Any] | str) -> dict[str, Any]:
+        """Everything that can be said about a case (plain data, or the text of a case.yaml) before it runs."""
+        return self._json("POST", "/cases/check", content=_body({"case": case}))  # type: ignore[no-any-return]
+
+    def submit(self, case: Mapping[str, Any] | str, *, until: str = "report", again: bool = False) -> dict[str, Any]:
+        """The run of a case: a new one, or the one that answers the same case already. Raises Refused."""
+        return self._json("POST", "/runs", content=_body({"case": case, "until": until, "again": again}))  # type: ignore[no-any-return]
+
+    def runs(self, *, state: str | None = None, limit: int = 50, before: str | None = None) -> list[dict[str, Any]]:
+        """Runs, newest first. state : a state, ``active`` or ``ended``; before : only older than this id."""
+        given = {"state": state, "limit": limit, "before": before}
+        return self._json("GET", "/runs", params={k: v for k, v in given.items() if v is not None})  # type: ignore[no-any-return]
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        return self._json("GET", f"/runs/{quote(run_id)}")  # type: ignore[no-any-return]
+
+    def case(self, run_id: str) -> dict[str, Any]:
+        """The case of a run as typed."""
+        return self._json("GET", f"/runs/{quote(run_id)}/case")  # type: ignore[no-any-return]
+
+    def wait(self, run_id: str, *, seconds: float | None = None, every: float = 1.0) -> dict[str, Any]:
+        """The run once it has ended. Raises TimeoutError after `seconds`."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            run = self.run(run_id)
+            if run["state"] in ENDED:
+                return run
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(f"Run {run_id} is still {run['state']} after {seconds:g} s.")
+            time.sleep(every)
+
+    def log(self, run_id: str, stage: str | None = None) -> str:
+        """The end of the log of a stage, of the latest one if none is named."""
+        return self._bytes(f"/runs/{quote(run_id)}/log", {"stage": stage} if stage else {}).decode("utf-8", "replace")
+
+    def cancel(self, run_id: str) -> dict[str, Any]:
+        """Ask for the end of a run."""
+        return self._json("POST", f"/runs/{quote(run_id)}/cancel")  # type: ignore[no-any-return]
+
+    def result(self, run_id: str) -> dict[str, Any]:
+        """``result.json``. Raises ClientError with status 409 while there is none."""
+        return self._json("GET", f"/runs/{quote(run_id)}/result")  # type: ignore[no-any-return]
+
+    def files(self, run_id: str) -> list[str]:
+        """Names of what can be downloaded."""
+        return self._json("GET", f"/runs/{quote(run_id)}/files")  # type: ignore[no-any-return]
+
+    def download(self, run_id: str, name: str) -> bytes:
+        """The content of one of these files."""
+        return self._bytes(f"/runs/{quote(run_id)}/files/{quote(name)}", {})
+
+    def fetch(self, run_id: str, folder: str | Path) -> list[Path]:
+        """Bring the results of a run (not what lies between its stages) into a folder. Raises OSError."""
+        root, brought = Path(folder), []
+        for name in self.files(run_id):
+            parts = PurePosixPath(name).parts
+            if len(parts) > 2 or ".." in parts or name.startswith("/"):
+                continue
+            target = root.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.part")
+            try:
+                with self._spoken(), self._http.stream("GET", f"/runs/{quote(run_id)}/files/{quote(name)}") as response:
+                    if response.is_error:
+                        response.read()
+                        raise _failed(response)
+                    with part.open("wb") as stream:
+                        for piece in response.iter_bytes(_PIECE):
+                            stream.write(piece)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+            brought.append(target)
+        return brought
+
+    # --- the wire ---
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Errors of the network in words."""
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise ClientError(
+                0, f"The hub at {self.url} does not answer ({error}). Start it with `officina up`."
+            ) from None
+
+    def _request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        with self._spoken():
+            response = self._http.request(method, path, **given)
+        if response.is_error:
+            raise _failed(response)
+        return response
+
+    def _json(self, method: str, path: str, **given: Any) -> Any:
+        return self._request(method, path, **given).json()
+
+    def _bytes(self, path: str, params: dict[str, Any]) -> bytes:
+        return self._request("GET", path, params=params).content
+
+
+def _body(data: Mapping[str, Any]) -> bytes:
+    """JSON; what is no number goes too, so that the hub says where it stands."""
+    return json.dumps(data, ensure_ascii=False, default=dict).encode("utf-8", "replace")
+
+
+def _failed(response: httpx.Response) -> Exception:
+    """An error answer as an exception."""
+    try:
+        problems = [Problem.model_validate(p) for p in response.json()["problems"]]
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return ClientError(response.status_code, f"The hub answered {response.status_code}: {excerpt(response.text)}")
+    if response.status_code in {413, 422}:
+        return Refused(problems)
+    return ClientError(response.status_code, "\n".join(map(str, problems)))
