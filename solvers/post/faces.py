@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from solvers.post.ink import Sheet, spread, tag_box
+from solvers.post.ink import Sheet, beside, spread, tag_box
 from solvers.post.scene import Floats, Ints, Scene, View, seen
 
 #: At most so many faces are numbered, the largest; more could not be read.
@@ -76,26 +75,31 @@ def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: lis
     """The numbered part in as many views (two to four) as it takes to show every face."""
     numbered = sorted(faces, key=lambda f: -f["area"])[:MOST]
     views, shown = _views(points, triangles, face, {f["index"] for f in numbered})
-    columns = 2
-    rows = (len(views) + 1) // 2
-    sheet = Sheet(PANEL[0] * columns, PANEL[1] * rows + 56)
     of = {f["index"]: c for f, c in zip(faces, colours(faces), strict=True)}
     grey = np.array([205, 210, 216], np.uint8)
     rgb = np.stack([of.get(int(i), grey) for i in face])
+    ids = seen(points, triangles, face, views)
+    scene = Scene()
+    scene.surface(points, triangles, cell_colours=rgb)
+    scene.lines(points, edges, width=1.6)
+    panels = []
     for n, view in enumerate(views):
-        scene = Scene()
-        scene.surface(points, triangles, cell_colours=rgb)
-        scene.lines(points, edges, width=1.6)
         panel = Sheet(*PANEL)
         panel.paste(scene.draw(view))
         if n == 0:
             low, high = points.min(axis=0), points.max(axis=0)
             panel.dimensions(view, low, high, tuple(f"{1e3 * d:.5g} mm" for d in high - low))
         texts = {i: str(i + 1) for i, best in shown.items() if n in best}
-        number_faces(panel, seen(points, triangles, face, view), texts)
-        sheet.image.paste(panel.image, (PANEL[0] * (n % 2), PANEL[1] * (n // 2)))
+        number_faces(panel, ids[n], texts)
+        panels.append(panel)
+    rows = [beside(panels[n : n + 2]) for n in range(0, len(panels), 2)]
+    sheet = Sheet(2 * PANEL[0], sum(row.image.height for row in rows) + 60)
+    y = 0
+    for row in rows:
+        sheet.image.paste(row.image, (0, y))
+        y += row.image.height
     low, high = points.min(axis=0), points.max(axis=0)
-    said = " x ".join(f"{1e3 * d:.5g}" for d in high - low) + " mm"
+    said = " × ".join(f"{1e3 * d:.5g}" for d in high - low) + " mm"
     if len(faces) > MOST:
         said += f"   |   {MOST} of {len(faces)} faces numbered: the largest"
     hidden = sorted(f["index"] + 1 for f in numbered if f["index"] not in shown)
@@ -108,21 +112,22 @@ def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: lis
 
 def _views(points: Floats, triangles: Ints, face: Ints, wanted: set[int]) -> tuple[list[View], dict[int, list[int]]]:
     """Views that together show all `wanted` faces where possible, and for each face the views to number it in."""
+    half = (PANEL[0] // 2, PANEL[1] // 2), (MARGIN[0] // 2, MARGIN[1] // 2)
     counts = []
-    for towards in DIRECTIONS:
-        small = View.fit(points, towards, (PANEL[0] // 2, PANEL[1] // 2), (MARGIN[0] // 2, MARGIN[1] // 2))
-        ids, pixels = np.unique(seen(points, triangles, face, small), return_counts=True)
-        counts.append({int(i): 4 * int(p) for i, p in zip(ids, pixels, strict=True) if int(i) in wanted})
+    for ids in seen(points, triangles, face, [View.fit(points, towards, *half) for towards in DIRECTIONS]):
+        numbers, pixels = np.unique(ids, return_counts=True)
+        counts.append({int(i): 4 * int(p) for i, p in zip(numbers, pixels, strict=True) if int(i) in wanted})
     chosen: list[int] = []
     covered: set[int] = set()
     while len(chosen) < 4:
         gains = [
-            sum(min(p, 20 * ENOUGH) for i, p in count.items() if i not in covered and p >= ENOUGH) if k not in chosen
+            sum(min(p, 20 * ENOUGH) for i, p in count.items() if i not in covered and p >= ENOUGH) + 1e-6 * sum(count.values()) if k not in chosen
             else -1
             for k, count in enumerate(counts)
         ]  # fmt: skip
         best = int(np.argmax(gains))
-        if len(chosen) >= 2 and gains[best] <= 0:
+        # three pictures would leave a hole in the sheet
+        if len(chosen) in (2, 4) and gains[best] < 1:
             break
         chosen.append(best)
         covered |= {i for i, p in counts[best].items() if p >= ENOUGH}
@@ -135,6 +140,25 @@ def _views(points: Floats, triangles: Ints, face: Ints, wanted: set[int]) -> tup
     return [View.fit(points, DIRECTIONS[k], PANEL, MARGIN) for k in chosen], shown
 
 
+def innermost(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
+    """(row, column, depth) of the pixel of a mask that is farthest from its edge, by wearing the mask away."""
+    rows, columns = np.nonzero(mask)
+    left, top = columns.min(), rows.min()
+    rest = np.pad(mask[top : rows.max() + 1, left : columns.max() + 1], 1)
+    depth = 1
+    while True:
+        worn = rest.copy()
+        worn[1:-1, 1:-1] &= rest[:-2, 1:-1] & rest[2:, 1:-1] & rest[1:-1, :-2] & rest[1:-1, 2:]
+        if depth % 2:  # by turns with and without the diagonals: what is worn away is an octagon, nearly a circle
+            worn[1:-1, 1:-1] &= rest[:-2, :-2] & rest[2:, 2:] & rest[2:, :-2] & rest[:-2, 2:]
+        if not worn.any():
+            break
+        rest, depth = worn, depth + 1
+    rows, columns = np.nonzero(rest)
+    nearest = int(((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin())
+    return int(rows[nearest] + top - 1), int(columns[nearest] + left - 1), depth
+
+
 def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
     """Put a text on each face that is seen, or beside the part with a leader where the face is too small.
 
@@ -145,11 +169,10 @@ def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
         mask = ids == i
         if not mask.any():
             continue
-        deep = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-        row, column = np.unravel_index(int(deep.argmax()), deep.shape)
+        row, column, depth = innermost(mask)
         at = (float(column), float(row))
         left, top, right, bottom = tag_box(at, text, SIZE)
-        if deep[row, column] >= 0.8 * max(right - left, bottom - top) / 2 + 4:
+        if depth >= 0.42 * (right - left) + 4:
             sheet.tag(at, text, SIZE)
         else:
             outside.append((*at, text))

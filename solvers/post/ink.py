@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from solvers.post.scene import EDGE, PAPER, Floats, View
 
@@ -137,6 +137,26 @@ class Sheet:
                    middle[1] + height / 2 + 5)  # fmt: skip
             self.pen.rectangle(box, fill=PAPER)
             self.text(tuple(middle), text, 24, colour=INK)
+
+
+def written(sheet: Sheet) -> Box:
+    """The smallest box that holds everything that is not paper."""
+    box = ImageChops.difference(sheet.image, Image.new("RGB", sheet.image.size, PAPER)).getbbox()
+    return box or (0, 0, *sheet.image.size)
+
+
+def beside(sheets: list[Sheet], space: int = 24) -> Sheet:
+    """Sheets of one size beside each other, without the empty rows that all have at the top and the bottom."""
+    boxes = [written(sheet) for sheet in sheets]
+    height = sheets[0].image.height
+    top = max(0, int(min(box[1] for box in boxes)) - space)
+    bottom = min(height, int(max(box[3] for box in boxes)) + space)
+    joined = Sheet(sum(sheet.image.width for sheet in sheets), bottom - top)
+    x = 0
+    for sheet in sheets:
+        joined.image.paste(sheet.image.crop((0, top, sheet.image.width, bottom)), (x, 0))
+        x += sheet.image.width
+    return joined
 
 
 def tag_box(at: tuple[float, float], text: str, size: int) -> Box:

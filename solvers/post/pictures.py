@@ -19,7 +19,7 @@ from hub.case import slug
 from hub.result import Answer, View
 from solvers.post import account, scene
 from solvers.post.faces import DIRECTIONS, number_faces
-from solvers.post.ink import FAINT, INK, Sheet, tag_box
+from solvers.post.ink import FAINT, INK, Sheet, beside, tag_box
 from solvers.post.scene import Floats, Ints, Scene
 from solvers.post.words import Language
 
@@ -73,6 +73,9 @@ class Fields:
         self.points = vtk_to_numpy(drawn.GetPoints().GetData()).astype(float)
         self.triangles = vtk_to_numpy(drawn.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
         self.surface = _arrays(drawn)
+        self.edges = feature_edges(self.points, self.triangles)
+        #: what :func:`shares` found, by the field that deforms the part
+        self.shares: dict[str | None, list[float]] = {}
 
 
 def _arrays(data: Any) -> dict[str, Floats]:
@@ -89,6 +92,12 @@ def scalar(values: Floats, component: int | None) -> Floats:
     if values.ndim == 1:
         return values
     return np.asarray(np.linalg.norm(values, axis=1) if component is None else values[:, component])
+
+
+def areas(points: Floats, triangles: Ints) -> Floats:
+    """Twice the area of each triangle (m,) [m2]."""
+    a, b, c = (points[triangles[:, k]] for k in range(3))
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1))
 
 
 def feature_edges(points: Floats, triangles: Ints, angle: float = 30.0) -> Ints:
@@ -121,28 +130,24 @@ def hidden(points: Floats, triangles: Ints, view: scene.View, at: Floats) -> boo
     return bool((inside & (depth > near + 0.01 * size)).any())
 
 
-def best_view(
-    points: Floats,
-    triangles: Ints,
-    targets: list[Floats],
-    size: tuple[int, int] = PANEL,
-    margin: tuple[int, int] = MARGIN,
-) -> scene.View:
-    """The corner view that shows the most of the surface and, before that, the target points."""
-    area = np.linalg.norm(
-        np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]),
-        axis=1,
-    )
-    best, most = None, -1.0
-    for rank, towards in enumerate(DIRECTIONS[:8]):
-        small = scene.View.fit(points, towards, (size[0] // 4, size[1] // 4), (0, 0))
-        ids = np.unique(scene.seen(points, triangles, np.arange(len(triangles)), small))
-        score = float(area[ids[ids >= 0]].sum() / area.sum()) + (0.15 if rank < 4 else 0) - 0.001 * rank
-        score += sum(0.5 for target in targets if not hidden(points, triangles, small, target))
-        if score > most:
-            best, most = towards, score
-    assert best is not None
-    return scene.View.fit(points, best, size, margin)
+def shares(points: Floats, triangles: Ints) -> list[float]:
+    """The share of the surface that each of the corner views shows, the usual ones from above preferred a little."""
+    area = areas(points, triangles)
+    views = [scene.View.fit(points, towards, (PANEL[0] // 4, PANEL[1] // 4), (0, 0)) for towards in DIRECTIONS[:8]]
+    found = []
+    for rank, ids in enumerate(scene.seen(points, triangles, np.arange(len(triangles)), views)):
+        numbers = np.unique(ids)
+        found.append(float(area[numbers[numbers >= 0]].sum() / area.sum()) + (0.15 if rank < 4 else 0) - 0.001 * rank)
+    return found
+
+
+def best_view(points: Floats, triangles: Ints, targets: list[Floats], shown: list[float]) -> scene.View:
+    """The corner view that shows most of the target points, and then the largest share of the surface."""
+    scores = []
+    for towards, share in zip(DIRECTIONS[:8], shown, strict=True):
+        view = scene.View.fit(points, towards, PANEL, MARGIN)
+        scores.append(share + sum(0.5 for target in targets if not hidden(points, triangles, view, target)))
+    return scene.View.fit(points, DIRECTIONS[int(np.argmax(scores))], PANEL, MARGIN)
 
 
 def magnification(displacement: float, size: float) -> float:
@@ -215,12 +220,15 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     quantity = answer.quantities.get(view.mark) if view.mark else None
     if quantity is not None and quantity.at is not None:
         places["mark"] = nodes[int(((fields.nodes - np.array(quantity.at)) ** 2).sum(axis=1).argmin())]
-    look = best_view(points, fields.triangles, [places.get("mark", places["max"]), places["max"]])
+    if view.warp not in fields.shares:
+        fields.shares[view.warp] = shares(points, fields.triangles)
+    targets = [places.get("mark", places["max"]), places["max"]]
+    look = best_view(points, fields.triangles, targets, fields.shares[view.warp])
     stage = Scene()
     if view.warp:
-        stage.lines(fields.points, feature_edges(fields.points, fields.triangles), colour=(150, 156, 164), width=1.2)
+        stage.lines(fields.points, fields.edges, colour=(150, 156, 164), width=1.2)
     stage.surface(points, fields.triangles, values=values, table=(colour_table(), low, top), gentle=True)
-    stage.lines(points, feature_edges(fields.points, fields.triangles), width=1.2, opacity=0.75)
+    stage.lines(points, fields.edges, width=1.2, opacity=0.75)
     sheet = Sheet(PANEL[0] + SCALE_WIDTH, PANEL[1])
     sheet.paste(stage.draw(look))
     scale, offset, sign = language.scale(max(abs(low), abs(high)), view.unit)
@@ -246,7 +254,7 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     if view.warp:
         sheet.text((20, PANEL[1] - 26), note.split(";")[0], 26, anchor="lm", colour=FAINT)
     said = language.say("alt_field", language.of(view.title, view.name), f"{show(low)} {sign}", f"{show(high)} {sign}")
-    return sheet, note, said
+    return beside([sheet]), note, said
 
 
 def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
@@ -294,7 +302,7 @@ def _scale(sheet: Sheet, low: float, top: float, cut: bool, unit: tuple[float, f
         )
 
 
-def ticks(first: float, last: float, wanted: int = 6) -> list[float]:
+def ticks(first: float, last: float, wanted: int = 8) -> list[float]:
     """Round numbers between `first` and `last`."""
     if not last > first:
         return [first]
@@ -339,7 +347,7 @@ def setup(
     for a in acting:
         for i in a.faces[6:]:
             texts.pop(i, None)
-    number_faces(panel, scene.seen(points, triangles, face, look), texts)
+    number_faces(panel, scene.seen(points, triangles, face, [look])[0], texts)
     sheet.image.paste(panel.image, (0, 0))
     y = 80.0
     for a in acting[:12]:
@@ -349,24 +357,22 @@ def setup(
             sheet.text((PANEL[0] + 76, y + 34 * k), _shortened(sheet, line, 470), 26 if k == 0 else 24, anchor="lm",
                        bold=k == 0, colour=INK if k == 0 else FAINT)  # fmt: skip
         y += 96
-    return sheet
+    return beside([sheet])
 
 
 def _setup_view(points: Floats, triangles: Ints, face: Ints, acting: list[account.Acting]) -> scene.View:
-    best, most = DIRECTIONS[0], -1.0
-    for rank, towards in enumerate(DIRECTIONS[:8]):
-        small = scene.View.fit(points, towards, (PANEL[0] // 2, PANEL[1] // 2), (0, 0))
-        ids, counts = np.unique(scene.seen(points, triangles, face, small), return_counts=True)
+    views = [scene.View.fit(points, towards, (PANEL[0] // 2, PANEL[1] // 2), (0, 0)) for towards in DIRECTIONS[:8]]
+    scores = []
+    for rank, seen in enumerate(scene.seen(points, triangles, face, views)):
+        ids, counts = np.unique(seen, return_counts=True)
         pixels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-        score = 0.1 if rank < 4 else 0.0
+        score = (0.1 if rank < 4 else 0.0) + 0.02 * len(ids)
         for a in acting:
             if a.faces:
                 score += min(1.0, sum(pixels.get(i, 0) for i in a.faces) / 300)
                 score += 0.5 * sum(pixels.get(i, 0) > 10 for i in a.faces) / len(a.faces)
-        score += 0.02 * len(ids)
-        if score > most:
-            best, most = towards, score
-    return scene.View.fit(points, best, PANEL, MARGIN)
+        scores.append(score)
+    return scene.View.fit(points, DIRECTIONS[int(np.argmax(scores))], PANEL, (110, 80))
 
 
 def _arrows(

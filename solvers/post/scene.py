@@ -7,7 +7,9 @@ Everything that is not surface (numbers, leaders, scales) is put on the picture 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,8 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkLight, vtkPolyDataMapper, v
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Ways to draw without a display, in the order they are tried, and the Debian package that brings each.
-WINDOWS = {"OSMesa": ("vtkOSOpenGLRenderWindow", "libosmesa6"), "EGL": ("vtkEGLRenderWindow", "libegl1")}
+#: Ways to draw without a display, in the order they are tried -> the kind of window.
+WINDOWS = {"OSMesa": "vtkOSOpenGLRenderWindow", "EGL": "vtkEGLRenderWindow"}
 
 #: Environment variable that names the way to use.
 WINDOW = "OFFICINA_PICTURES"
@@ -101,9 +103,9 @@ def polydata(points: Floats, cells: Ints) -> vtkPolyData:
 class Scene:
     """Surfaces and lines to be drawn. Raises NoWindow where the machine cannot."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: tuple[int, int, int] = (255, 255, 255)) -> None:
         self._renderer = vtkRenderer()
-        self._renderer.SetBackground(*(c / 255 for c in PAPER))
+        self._renderer.SetBackground(*(c / 255 for c in background))
         self._renderer.AutomaticLightCreationOff()
         for x, y, z, strength in ((-0.5, 0.8, 1.0, 0.62), (0.8, -0.1, 0.9, 0.42)):
             light = vtkLight()
@@ -211,7 +213,6 @@ class Scene:
         taken = vtkUnsignedCharArray()
         window.GetPixelData(0, 0, width - 1, height - 1, 0, taken, 0)
         window.RemoveRenderer(self._renderer)
-        window.Finalize()
         if taken.GetNumberOfTuples() != width * height:
             raise NoWindow("no pixels came back")
         rgb = vtk_to_numpy(taken).reshape(height, width, 3)[::-1]
@@ -222,8 +223,10 @@ class Scene:
         return np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).reduce(factor))
 
 
+@cache
 def _window() -> opengl.vtkOpenGLRenderWindow:
-    name = WINDOWS[os.environ.get(WINDOW, next(iter(WINDOWS)))][0]
+    """The one window of this process, on no display."""
+    name = WINDOWS[os.environ.get(WINDOW, next(iter(WINDOWS)))]
     kind = getattr(opengl, name, None)
     if kind is None:
         raise NoWindow(f"this VTK has no {name}")
@@ -233,15 +236,14 @@ def _window() -> opengl.vtkOpenGLRenderWindow:
     return window
 
 
-def seen(points: Floats, triangles: Ints, number: Ints, view: View) -> Ints:
-    """Which triangle group each pixel shows: (height, width), -1 where there is none.
+def seen(points: Floats, triangles: Ints, number: Ints, views: Sequence[View]) -> list[Ints]:
+    """Which triangle group each pixel shows, for each view: (height, width), -1 where there is none.
 
     number : (m,) group of each triangle, 0 to 16 million
     """
     code = np.asarray(number, np.int64) + 1
     colours = np.stack([code >> 16 & 255, code >> 8 & 255, code & 255], axis=1).astype(np.uint8)
-    scene = Scene()
-    scene._renderer.SetBackground(0, 0, 0)
+    scene = Scene(background=(0, 0, 0))
     scene.surface(points, triangles, cell_colours=colours, lit=False)
-    rgb = scene.draw(view, exact=True).astype(np.int64)
-    return (rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]) - 1
+    drawn = (scene.draw(view, exact=True).astype(np.int64) for view in views)
+    return [(rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]) - 1 for rgb in drawn]

@@ -207,8 +207,7 @@ class Language:
         text = text.replace("-", "−")
         integer, _, fraction = text.partition(".")
         # four figures stay together, as in print
-        integer = integer.replace(",", "\u202f") if integer.count(",") > 1 or len(integer) > 6 else integer.replace(
-            ",", "")  # fmt: skip
+        integer = integer.replace(",", "\u202f" if len(integer.lstrip("−")) > 5 else "")
         return integer + (("," if self.code == "it" else ".") + fraction if fraction else "")
 
     def quantity(self, value: float, si: str, error: float | None = None, *, unit: str = "") -> str:
@@ -220,7 +219,9 @@ class Language:
         bar = abs(error / scale)
         if bar == 0 or not math.isfinite(bar):
             return glue(f"{self.number(number)} ± {self.number(bar)}", sign)
-        decimals = 1 - math.floor(math.log10(bar))
+        # the Particle Data Group's rule: two figures of an error up to 35, else one
+        exponent = math.floor(math.log10(bar))
+        decimals = (1 if float(f"{bar:.2e}") < 3.55 * 10.0**exponent else 0) - exponent
         if decimals > 6:
             return glue(f"{self.number(number, digits=7)} ± {self.number(bar, digits=2)}", sign)
         return glue(f"{self.number(number, decimals)} ± {self.number(round(bar, decimals), decimals)}", sign)
