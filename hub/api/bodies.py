@@ -8,8 +8,9 @@ import math
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from anyio import to_thread
 from fastapi import Request
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from hub.api.answers import CheckRequest
 from hub.api.refusals import Refusal, refusal
 from hub.case import MAX_DEPTH, load_yaml
-from hub.problem import excerpt, from_validation
+from hub.problem import Problem, Refused, excerpt, from_validation, path
 
 #: Bytes written at a time; age at which what an interrupted upload left is removed [s].
 PIECE, STALE = 1 << 20, 3600.0
@@ -42,12 +43,11 @@ async def asked[Asked: CheckRequest](request: Request, model: type[Asked]) -> tu
 
 def _read[Asked: CheckRequest](body: bytes, model: type[Asked]) -> tuple[Asked, dict[str, Any]]:
     try:
-        data = json.loads(body, parse_constant=_not_finite, parse_float=_finite)
+        data = json.loads(body)
         json.dumps(data, ensure_ascii=False).encode()  # lone surrogates are no text
     except (ValueError, RecursionError) as error:
-        raise refusal(
-            422, "the request", excerpt(str(error)), "a JSON document", "Correct it there.", "not-json"
-        ) from None
+        said = "a structure without end" if isinstance(error, RecursionError) else excerpt(str(error))
+        raise refusal(422, "the request", said, "a JSON document", "Correct it there.", "not-json") from None
     if _depth(data) > MAX_DEPTH + 2:
         raise refusal(422, "the request", "a very deep structure", f"at most {MAX_DEPTH} levels", "", "too-deep")
     try:
@@ -55,6 +55,9 @@ def _read[Asked: CheckRequest](body: bytes, model: type[Asked]) -> tuple[Asked, 
     except ValidationError as error:
         raise Refusal(422, from_validation(error)) from None
     case = load_yaml(request.case) if isinstance(request.case, str) else request.case
+    problems = list(_infinities(case))
+    if problems:
+        raise Refused(problems)
     return request, case
 
 
@@ -62,24 +65,28 @@ def _depth(data: Any) -> int:
     level, depth = [data], 0
     while level:
         depth += 1
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
+        level = [child for item in level for _, child in _children(item)]
     return depth
 
 
-def _not_finite(text: str) -> NoReturn:
-    raise ValueError(f"{text}, which is not a finite number")
+def _children(item: Any) -> list[tuple[str | int, Any]]:
+    if isinstance(item, dict):
+        return list(item.items())
+    return list(enumerate(item)) if isinstance(item, list) else []
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        _not_finite(excerpt(text))
-    return value
+def _infinities(item: Any, here: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """Numbers that are none: Python's JSON reads NaN, and 1e999 as infinity."""
+    if isinstance(item, float) and not math.isfinite(item):
+        yield Problem(
+            where=path(here),
+            found=str(item),
+            expected="a finite number",
+            todo="Replace it by the value you mean.",
+            code="not-finite",
+        )
+    for key, child in _children(item):
+        yield from _infinities(child, (*here, key))
 
 
 async def keep(request: Request, folder: Path) -> tuple[str, int]:

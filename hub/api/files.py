@@ -93,6 +93,8 @@ def _made(hub: Service, geometry: Geometry, unit: str | None, name: str) -> Stre
         raise refusal(
             409, name, "a file that is still being checked", "a checked file", "Ask again in a moment.", "not-yet"
         )
+    if name == "faces.png":
+        hub.verdicts.picture(geometry.sha256, unit)
     try:
         return send(hub.verdicts.folder(geometry.sha256, unit), name)
     except FileNotFoundError:

@@ -129,7 +129,7 @@ def _http(error: HTTPException) -> Refusal:
 
 
 def _parameter(item: Any) -> Problem:
-    place = item["loc"][1:] or item["loc"]
+    place = item["loc"][1:2] or item["loc"]  # deeper parts name alternatives of a type
     return Problem(
         where=path(place),
         found=excerpt(item["input"]) if item["type"] != "missing" else "nothing",

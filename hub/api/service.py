@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import catalogue
-from hub.api.verdicts import Verdicts
+from hub.api.verdicts import Verdicts, passing
 from hub.case import digest, load_yaml
 from hub.check import Checked, check_case
 from hub.problem import Problem, excerpt
@@ -104,11 +104,16 @@ class Service:
                 unit = typed.get("unit") if isinstance(typed.get("unit"), str) else None
                 verdict = self.verdicts.wait(geometry.sha256, geometry.file, unit, PATIENCE)
                 ours.set_result(check_case(data, geometry.file, verdict))
+                if passing(verdict):
+                    self._forget(key)
             except BaseException as error:
-                with self._lock:
-                    self._checks.pop(key, None)
+                self._forget(key)
                 ours.set_exception(error)
         return known.result(), geometry
+
+    def _forget(self, key: str) -> None:
+        with self._lock:
+            self._checks.pop(key, None)
 
 
 def _without_file(checked: Checked, name: str) -> Checked:
