@@ -1,0 +1,60 @@
+"""How large elements are: from the fineness asked for and the part itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import gmsh
+import numpy as np
+
+from hub.case import Mesh
+
+Fineness = Literal["coarse", "normal", "fine"]
+
+#: Tetrahedra that would fill the part at the largest size; curvature and small features add to them.
+BULK: dict[Fineness, float] = {"coarse": 2_500, "normal": 9_000, "fine": 36_000}
+#: Elements around a full circle.
+AROUND: dict[Fineness, int] = {"coarse": 12, "normal": 16, "fine": 24}
+#: Volume of the tetrahedra that meshers make over the cube of the size asked for: the regular one has
+#: 1/(6 sqrt 2) = 0.118, packed ones are measured to be near it.
+FILL = 0.118
+#: The smallest size that curvature may ask for, over the largest size.
+SMALLEST = 1 / 10
+#: No size is larger than this part of the diagonal of the box.
+WIDEST = 1 / 8
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Sizes in the model's unit. largest : of elements far from features; smallest : that curvature may ask for."""
+
+    largest: float
+    smallest: float
+    around: int
+
+
+def sizing(mesh: Mesh, volume: float, diagonal: float, *, unit: float = 1.0) -> Sizing:
+    """The sizes for a part.
+
+    volume [unit3], diagonal [unit] of the part's box; unit : metres in one unit of the model
+    """
+    fineness = mesh.fineness
+    largest = min((volume / (FILL * BULK[fineness])) ** (1 / 3), diagonal * WIDEST)
+    if mesh.size is not None:
+        largest = mesh.size / unit
+    return Sizing(largest, largest * SMALLEST, AROUND[fineness])
+
+
+def apply(size: Sizing) -> None:
+    """Tell gmsh."""
+    gmsh.option.setNumber("Mesh.MeshSizeMax", size.largest)
+    gmsh.option.setNumber("Mesh.MeshSizeMin", size.smallest)
+    gmsh.option.setNumber("Mesh.MeshSizeFromCurvature", size.around)
+    gmsh.option.setNumber("Mesh.MeshSizeExtendFromBoundary", 1)
+
+
+def diagonal() -> float:
+    """Of the model's box."""
+    box = np.array(gmsh.model.getBoundingBox(-1, -1))
+    return float(np.linalg.norm(box[3:] - box[:3]))
