@@ -12,18 +12,22 @@ import numpy.typing as npt
 
 from solvers.post.ink import Sheet, beside, spread, tag_box
 from solvers.post.scene import Floats, Ints, Scene, View, seen
+from solvers.post.words import Language
 
 #: At most so many faces are numbered, the largest; more could not be read.
 MOST = 60
 #: A face is numbered where at least so many pixels of it are seen.
 ENOUGH = 40
+#: ... and at least so much of its area, in projection.
+EDGEWISE = 0.02
 PANEL = (900, 820)
 MARGIN = (96, 92)
 SIZE = 22
 
-#: Paul Tol's qualitative colours "light" and "bright", safe for colour-blind readers (SRON/EPS/TN/09-002).
-PALETTE = ("77AADD", "EE8866", "EEDD88", "FFAABB", "99DDFF", "44BB99", "BBCC33", "AAAA00", "DDDDDD",
-           "4477AA", "EE6677", "228833", "CCBB44", "66CCEE", "AA3377")  # fmt: skip
+#: Paul Tol's qualitative colours "light", then his "bright" ones made lighter, safe for colour-blind readers
+#: (SRON/EPS/TN/09-002).
+PALETTE = ("77AADD", "EE8866", "EEDD88", "FFAABB", "99DDFF", "44BB99", "BBCC33", "DDDDDD", "AAAA00",
+           "7C9FC4", "F398A3", "6FB37A", "DDD282", "94DCF3", "C577A3")  # fmt: skip
 
 #: Where one may look from: corners first (the usual views of a drawing), then straight on.
 CORNERS = [(-1.0, -1.25, 0.9), (1.0, -1.25, 0.9), (1.0, 1.25, 0.9), (-1.0, 1.25, 0.9)]
@@ -35,7 +39,7 @@ DIRECTIONS = [*CORNERS, *((x, y, -z) for x, y, z in CORNERS),
 def palette(count: int) -> npt.NDArray[np.uint8]:
     """`count` colours (count, 3): the palette, then the same lighter and darker by turns."""
     base = np.array([[int(name[i : i + 2], 16) for i in (0, 2, 4)] for name in PALETTE], float)
-    rounds = [base, base * 0.55 + 255 * 0.45, base * 0.72, base * 0.8 + 255 * 0.2]
+    rounds = [base, base * 0.5 + 255 * 0.5, base * 0.8, base * 0.75 + 255 * 0.25]
     return np.concatenate(rounds * (count // (4 * len(base)) + 1))[:count].astype(np.uint8)
 
 
@@ -60,7 +64,7 @@ def colours(faces: list[dict[str, Any]]) -> npt.NDArray[np.uint8]:
 
 
 def draw(surface: Path, verdict: Path, target: Path) -> None:
-    """Write the picture of numbered faces.
+    """Write the picture of numbered faces. Its PNG text ``colours`` is the legend: a JSON list, ``#rrggbb`` by face.
 
     surface : ``surface.npz``; verdict : JSON of hub.intake.GeometryVerdict. Raises OSError, ValueError, KeyError.
     """
@@ -68,13 +72,17 @@ def draw(surface: Path, verdict: Path, target: Path) -> None:
         points, triangles, face = data["points"], data["triangles"].astype(np.int64), data["face"].astype(np.int64)
         edges = data["edges"].astype(np.int64).reshape(-1, 2)
     faces = json.loads(verdict.read_bytes())["faces"]
-    picture(points, triangles, face, edges, faces).save(target)
+    legend = ["#" + bytes(colour).hex() for colour in colours(faces)]
+    sheet = picture(points, triangles, face, edges, faces, Language.of_case(surface.parent))
+    sheet.save(target, colours=json.dumps(legend))
 
 
-def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: list[dict[str, Any]]) -> Sheet:
+def picture(
+    points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: list[dict[str, Any]], language: Language
+) -> Sheet:
     """The numbered part in as many views (two to four) as it takes to show every face."""
     numbered = sorted(faces, key=lambda f: -f["area"])[:MOST]
-    views, shown = _views(points, triangles, face, {f["index"] for f in numbered})
+    views, shown = _views(points, triangles, face, {f["index"]: f["area"] for f in numbered})
     of = {f["index"]: c for f, c in zip(faces, colours(faces), strict=True)}
     grey = np.array([205, 210, 216], np.uint8)
     rgb = np.stack([of.get(int(i), grey) for i in face])
@@ -88,7 +96,7 @@ def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: lis
         panel.paste(scene.draw(view))
         if n == 0:
             low, high = points.min(axis=0), points.max(axis=0)
-            panel.dimensions(view, low, high, tuple(f"{1e3 * d:.5g} mm" for d in high - low))
+            panel.dimensions(view, low, high, tuple(language.length(d) for d in high - low))
         texts = {i: str(i + 1) for i, best in shown.items() if n in best}
         number_faces(panel, ids[n], texts)
         panels.append(panel)
@@ -99,38 +107,48 @@ def picture(points: Floats, triangles: Ints, face: Ints, edges: Ints, faces: lis
         sheet.image.paste(row.image, (0, y))
         y += row.image.height
     low, high = points.min(axis=0), points.max(axis=0)
-    said = " × ".join(f"{1e3 * d:.5g}" for d in high - low) + " mm"
+    said = [language.box(high - low)]
     if len(faces) > MOST:
-        said += f"   |   {MOST} of {len(faces)} faces numbered: the largest"
+        said.append(language.say("some_faces", MOST, len(faces)))
     hidden = sorted(f["index"] + 1 for f in numbered if f["index"] not in shown)
     if hidden:
-        said += "   |   not to be seen from outside: " + ", ".join(map(str, hidden[:20]))
-        said += " ..." if len(hidden) > 20 else ""
-    sheet.text((sheet.image.width / 2, sheet.image.height - 30), said, 26)
+        numbers = ", ".join(map(str, hidden[:20])) + (" …" if len(hidden) > 20 else "")
+        said.append(language.say("hidden_faces", numbers))
+    sheet.text((sheet.image.width / 2, sheet.image.height - 30), "     ·     ".join(said), 26)
     return sheet
 
 
-def _views(points: Floats, triangles: Ints, face: Ints, wanted: set[int]) -> tuple[list[View], dict[int, list[int]]]:
-    """Views that together show all `wanted` faces where possible, and for each face the views to number it in."""
+def _views(
+    points: Floats, triangles: Ints, face: Ints, wanted: dict[int, float]
+) -> tuple[list[View], dict[int, list[int]]]:
+    """Views that together show all `wanted` faces where possible, and for each face the views to number it in.
+
+    wanted : index of a face -> its area [m2]
+    """
     half = (PANEL[0] // 2, PANEL[1] // 2), (MARGIN[0] // 2, MARGIN[1] // 2)
+    views = [View.fit(points, towards, *half) for towards in DIRECTIONS]
     counts = []
-    for ids in seen(points, triangles, face, [View.fit(points, towards, *half) for towards in DIRECTIONS]):
+    for view, ids in zip(views, seen(points, triangles, face, views), strict=True):
         numbers, pixels = np.unique(ids, return_counts=True)
-        counts.append({int(i): 4 * int(p) for i, p in zip(numbers, pixels, strict=True) if int(i) in wanted})
+        size = dict(zip(numbers.tolist(), (4 * pixels).tolist(), strict=True))
+        # a face seen nearly from its edge is not seen: a number on that sliver would tell nobody which face it is
+        least = {i: max(ENOUGH, 4 * EDGEWISE * area / view.scale**2) for i, area in wanted.items()}
+        counts.append({i: n for i, n in size.items() if i in wanted and n >= least[i]})
     chosen: list[int] = []
     covered: set[int] = set()
     while len(chosen) < 4:
+        # besides what is new, a little for what is seen again: it decides the last picture of an even number
         gains = [
-            sum(min(p, 20 * ENOUGH) for i, p in count.items() if i not in covered and p >= ENOUGH) + 1e-6 * sum(count.values()) if k not in chosen
-            else -1
+            -1.0
+            if k in chosen
+            else sum((1 if i not in covered else 1e-6) * min(n, 20 * ENOUGH) for i, n in count.items())
             for k, count in enumerate(counts)
-        ]  # fmt: skip
+        ]
         best = int(np.argmax(gains))
-        # three pictures would leave a hole in the sheet
-        if len(chosen) in (2, 4) and gains[best] < 1:
+        if len(chosen) == 2 and gains[best] < 1:
             break
         chosen.append(best)
-        covered |= {i for i, p in counts[best].items() if p >= ENOUGH}
+        covered |= set(counts[best])
     shown: dict[int, list[int]] = {}
     for i in covered:
         pixels_in = [counts[k].get(i, 0) for k in chosen]
@@ -164,6 +182,7 @@ def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
 
     ids : (height, width) index of the face each pixel shows; texts : index of a face -> what to write
     """
+    inside: list[tuple[tuple[float, float], str]] = []
     outside: list[tuple[float, float, str]] = []
     for i, text in sorted(texts.items()):
         mask = ids == i
@@ -171,9 +190,9 @@ def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
             continue
         row, column, depth = innermost(mask)
         at = (float(column), float(row))
-        left, top, right, bottom = tag_box(at, text, SIZE)
+        left, _, right, _ = tag_box(at, text, SIZE)
         if depth >= 0.42 * (right - left) + 4:
-            sheet.tag(at, text, SIZE)
+            inside.append((at, text))
         else:
             outside.append((*at, text))
     middle = float(np.median(np.nonzero((ids >= 0).any(axis=0))[0]))
@@ -185,5 +204,6 @@ def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
             bend = column - 40 if side else column + 40
             sheet.line((x, y), (bend, row), (column, row), width=2, halo=1)
             sheet.dot((x, y), 5)
-        for (_, _, text), row in zip(these, rows, strict=True):
-            sheet.tag((column, row), text, SIZE)
+        inside += [((column, row), text) for (_, _, text), row in zip(these, rows, strict=True)]
+    for at, text in inside:  # after all leaders, so that none runs over a number
+        sheet.tag(at, text, SIZE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from solvers.post.scene import EDGE, PAPER, Floats, View
 
@@ -49,9 +50,13 @@ class Sheet:
     def paste(self, pixels: npt.NDArray[np.uint8], at: tuple[int, int] = (0, 0)) -> None:
         self.image.paste(Image.fromarray(pixels), at)
 
-    def save(self, target: Path) -> None:
+    def save(self, target: Path, **said: str) -> None:
+        """Write it as PNG; what is `said` goes with it as text chunks that programs can read."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.image.save(target, "PNG", compress_level=4)
+        info = PngInfo()
+        for name, text in said.items():
+            info.add_text(name, text)
+        self.image.save(target, "PNG", compress_level=4, pnginfo=info)
 
     def text_size(self, text: str, size: int, bold: bool = False) -> tuple[float, float]:
         left, top, right, bottom = self.pen.textbbox((0, 0), text, font=font(size, bold), anchor="ls")
@@ -146,7 +151,7 @@ def written(sheet: Sheet) -> Box:
 
 
 def beside(sheets: list[Sheet], space: int = 24) -> Sheet:
-    """Sheets of one size beside each other, without the empty rows that all have at the top and the bottom."""
+    """Sheets of one height beside each other, without the empty rows that all have at the top and the bottom."""
     boxes = [written(sheet) for sheet in sheets]
     height = sheets[0].image.height
     top = max(0, int(min(box[1] for box in boxes)) - space)
@@ -157,6 +162,16 @@ def beside(sheets: list[Sheet], space: int = 24) -> Sheet:
         joined.image.paste(sheet.image.crop((0, top, sheet.image.width, bottom)), (x, 0))
         x += sheet.image.width
     return joined
+
+
+def narrowed(sheet: Sheet, least: int, space: int = 24) -> Sheet:
+    """A sheet without its empty columns at the left and the right, at least `least` wide."""
+    left, _, right, _ = written(sheet)
+    missing = max(0.0, least - (right - left + 2 * space)) / 2
+    left, right = int(left - space - missing), int(right + space + missing)
+    narrow = Sheet(right - left, sheet.image.height)
+    narrow.image.paste(sheet.image, (-left, 0))
+    return narrow
 
 
 def tag_box(at: tuple[float, float], text: str, size: int) -> Box:

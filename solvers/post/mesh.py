@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hub.meshfile import MeshFile
 from solvers.post.ink import FAINT, Sheet
 from solvers.post.scene import Floats, Ints, Scene, View
+from solvers.post.words import Language
 
 PANEL = (1040, 860)
 SIDE = 620
@@ -52,10 +53,10 @@ def draw(folder: Path, target: Path) -> None:
     """Write the picture of the mesh in `folder`. Raises OSError, ValueError."""
     mesh = MeshFile.read(folder)
     corners = mesh.cells[:, :4]
-    picture(mesh.points, corners, quality(mesh.points, corners)).save(target)
+    picture(mesh.points, corners, quality(mesh.points, corners), Language.of_case(folder)).save(target)
 
 
-def picture(points: Floats, corners: Ints, good: Floats) -> Sheet:
+def picture(points: Floats, corners: Ints, good: Floats, language: Language) -> Sheet:
     """The mesh with a corner cut away along whole elements, and a histogram of quality beside it."""
     used = points[np.unique(corners)]
     low, high = used.min(axis=0), used.max(axis=0)
@@ -73,11 +74,11 @@ def picture(points: Floats, corners: Ints, good: Floats) -> Sheet:
     scene.lines(points, sides_as_edges(shell), colour=LINE, width=0.8)
     sheet = Sheet(PANEL[0] + SIDE, PANEL[1])
     sheet.paste(scene.draw(view))
-    _histogram(sheet, good, len(np.unique(corners)))
+    _histogram(sheet, good, len(np.unique(corners)), language)
     return sheet
 
 
-def _histogram(sheet: Sheet, good: npt.NDArray[np.float64], corners: int) -> None:
+def _histogram(sheet: Sheet, good: npt.NDArray[np.float64], corners: int, language: Language) -> None:
     left, right, top, bottom = PANEL[0] + 70, PANEL[0] + SIDE - 40, 210, PANEL[1] - 170
     counts, _ = np.histogram(np.clip(good, 0, 1), bins=20, range=(0, 1))
     most = max(int(counts.max()), 1)
@@ -91,9 +92,11 @@ def _histogram(sheet: Sheet, good: npt.NDArray[np.float64], corners: int) -> Non
     for k in range(6):
         x = left + (right - left) * k / 5
         sheet.line((x, bottom), (x, bottom + 8), colour=FAINT, width=2)
-        sheet.text((x, bottom + 30), f"{k / 5:g}", 24, colour=FAINT)
-    sheet.text((left, 60), f"{len(good):,} tetrahedra".replace(",", "\u202f"), 32, anchor="lm", bold=True)
-    sheet.text((left, 112), f"{corners:,} corners".replace(",", "\u202f"), 26, anchor="lm", colour=FAINT)
-    sheet.text((left, top - 30), f"{most:,}".replace(",", "\u202f"), 22, anchor="lm", colour=FAINT)
-    sheet.text(((left + right) / 2, bottom + 74), "shape quality (1 = regular)", 26)
-    sheet.text(((left + right) / 2, bottom + 116), f"min {good.min():.3f}   mean {good.mean():.3f}", 26, colour=FAINT)
+        sheet.text((x, bottom + 30), language.number(k / 5), 24, colour=FAINT)
+    say, middle = language.say, (left + right) / 2
+    sheet.text((left, 60), say("tetrahedra", language.number(len(good))), 32, anchor="lm", bold=True)
+    sheet.text((left, 112), say("corners", language.number(corners)), 26, anchor="lm", colour=FAINT)
+    sheet.text((left, top - 30), language.number(most), 22, anchor="lm", colour=FAINT)
+    sheet.text((middle, bottom + 74), say("shape_quality"), 26)
+    low, mean = (language.number(float(value), 3) for value in (good.min(), good.mean()))
+    sheet.text((middle, bottom + 116), f"{say('min')} {low}   {say('mean')} {mean}", 26, colour=FAINT)

@@ -19,7 +19,7 @@ from hub.case import slug
 from hub.result import Answer, View
 from solvers.post import account, scene
 from solvers.post.faces import DIRECTIONS, number_faces
-from solvers.post.ink import FAINT, INK, Sheet, beside, tag_box
+from solvers.post.ink import FAINT, INK, Sheet, beside, narrowed, tag_box
 from solvers.post.scene import Floats, Ints, Scene
 from solvers.post.words import Language
 
@@ -164,7 +164,8 @@ def magnification(displacement: float, size: float) -> float:
 def draw(attempt: Path) -> list[dict[str, Any]]:
     """Draw everything for the report of an attempt into ``out/pictures/``.
 
-    Returns for each picture: file, kind (``setup`` or ``field``), title, note, alt. Raises OSError, ValueError, KeyError.
+    Returns for each picture: file, kind (``setup`` or ``field``), title, note, alt.
+    Raises OSError, ValueError, KeyError.
     """
     inputs, target = attempt / "in", attempt / "out" / "pictures"
     case, verdict, mesh, solver = (read(inputs / f"{n}.json") for n in ("case", "verdict", "mesh", "solver"))
@@ -229,7 +230,7 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
         stage.lines(fields.points, fields.edges, colour=(150, 156, 164), width=1.2)
     stage.surface(points, fields.triangles, values=values, table=(colour_table(), low, top), gentle=True)
     stage.lines(points, fields.edges, width=1.2, opacity=0.75)
-    sheet = Sheet(PANEL[0] + SCALE_WIDTH, PANEL[1])
+    sheet = Sheet(*PANEL)
     sheet.paste(stage.draw(look))
     scale, offset, sign = language.scale(max(abs(low), abs(high)), view.unit)
     show = lambda v: language.number((v - offset) / scale, digits=3)  # noqa: E731
@@ -245,16 +246,24 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
         if hidden(points, fields.triangles, look, places[key]):
             texts[key] += f" ({language.say('behind')})"
     _call_out(sheet, {key: (look.pixels(place)[0], texts[key]) for key, place in places.items()})
-    _scale(sheet, low, top, cut, (scale, offset, sign), language)
     note = ""
     if view.warp:
         note = language.say("exaggerated", language.number(factor)) if factor > 1 else language.say("true_shape")
     if cut:
         note = "; ".join(filter(None, [note, language.say("higher", f"{show(top)} {sign}")]))
-    if view.warp:
-        sheet.text((20, PANEL[1] - 26), note.split(";")[0], 26, anchor="lm", colour=FAINT)
     said = language.say("alt_field", language.of(view.title, view.name), f"{show(low)} {sign}", f"{show(high)} {sign}")
-    return beside([sheet]), note, said
+    sheet = beside([narrowed(sheet, 820), _scale(low, top, cut, (scale, offset, sign), language)])
+    return _with_line(sheet, note), note, said
+
+
+def _with_line(sheet: Sheet, text: str) -> Sheet:
+    """A sheet with a line of small print under it."""
+    if not text:
+        return sheet
+    longer = Sheet(sheet.image.width, sheet.image.height + 44)
+    longer.image.paste(sheet.image, (0, 0))
+    longer.text((24, sheet.image.height + 16), text, 24, anchor="lm", colour=FAINT)
+    return longer
 
 
 def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
@@ -282,10 +291,11 @@ def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
         sheet.tag(at, text, 26)
 
 
-def _scale(sheet: Sheet, low: float, top: float, cut: bool, unit: tuple[float, float, str], language: Language) -> None:
-    """The colours from `low` to `top` (SI) at the right of the picture, with round numbers of the unit."""
+def _scale(low: float, top: float, cut: bool, unit: tuple[float, float, str], language: Language) -> Sheet:
+    """The colours from `low` to `top` (SI), with round numbers of the unit."""
     scale, offset, sign = unit
-    left, right, above, below = PANEL[0] + 40, PANEL[0] + 84, 130, PANEL[1] - 130
+    sheet = Sheet(SCALE_WIDTH, PANEL[1])
+    left, right, above, below = 20, 64, 170, PANEL[1] - 150
     table = colour_table()[::-1]
     rows = np.linspace(0, 255, below - above).round().astype(int)
     sheet.paste(np.repeat(table[rows][:, None], right - left, axis=1), (left, above))
@@ -300,6 +310,7 @@ def _scale(sheet: Sheet, low: float, top: float, cut: bool, unit: tuple[float, f
         sheet.pen.polygon(
             [(left, above), (right, above), ((left + right) / 2, above - 26)], fill=tuple(table[0]), outline=INK
         )
+    return sheet
 
 
 def ticks(first: float, last: float, wanted: int = 8) -> list[float]:
@@ -336,7 +347,6 @@ def setup(
     stage = Scene()
     stage.surface(points, triangles, cell_colours=rgb)
     stage.lines(points, edges, width=1.4)
-    sheet = Sheet(PANEL[0] + 560, PANEL[1])
     panel = Sheet(*PANEL)
     panel.paste(stage.draw(look))
     size = float(np.linalg.norm(np.ptp(points, axis=0)))
@@ -348,16 +358,20 @@ def setup(
         for i in a.faces[6:]:
             texts.pop(i, None)
     number_faces(panel, scene.seen(points, triangles, face, [look])[0], texts)
-    sheet.image.paste(panel.image, (0, 0))
-    y = 80.0
+    return beside([narrowed(panel, 700), _legend(acting, colour_of)])
+
+
+def _legend(acting: list[account.Acting], colour_of: Mapping[str, tuple[int, int, int]]) -> Sheet:
+    sheet = Sheet(620, PANEL[1])
+    y = PANEL[1] / 2 - 48 * (min(len(acting), 12) - 1) - 10
     for a in acting[:12]:
-        sheet.pen.rounded_rectangle((PANEL[0] + 10, y - 22, PANEL[0] + 58, y + 22), radius=6, fill=colour_of[a.letter])
-        sheet.tag((PANEL[0] + 34, y), a.letter, 22)
+        sheet.pen.rounded_rectangle((10, y - 24, 62, y + 24), radius=6, fill=colour_of[a.letter])
+        sheet.tag((36, y), a.letter, 24)
         for k, line in enumerate(filter(None, [a.name, a.values])):
-            sheet.text((PANEL[0] + 76, y + 34 * k), _shortened(sheet, line, 470), 26 if k == 0 else 24, anchor="lm",
+            sheet.text((80, y + 36 * k), _shortened(sheet, line, 530), 28 if k == 0 else 26, anchor="lm",
                        bold=k == 0, colour=INK if k == 0 else FAINT)  # fmt: skip
         y += 96
-    return beside([sheet])
+    return sheet
 
 
 def _setup_view(points: Floats, triangles: Ints, face: Ints, acting: list[account.Acting]) -> scene.View:
@@ -403,8 +417,8 @@ def _arrows(
 
 
 def _shortened(sheet: Sheet, text: str, width: float) -> str:
-    if sheet.text_size(text, 26, True)[0] <= width:
+    if sheet.text_size(text, 28, True)[0] <= width:
         return text
-    while text and sheet.text_size(text + "…", 26, True)[0] > width:
+    while text and sheet.text_size(text + "…", 28, True)[0] > width:
         text = text[:-1]
     return text + "…"

@@ -119,7 +119,7 @@ def content(inputs: Path, drawn: list[dict[str, Any]]) -> dict[str, Any]:
             for a, given in zip(
                 account.conditions(case, solver, mesh, verdict, language), case.get("conditions", []), strict=True
             )
-        ],  # fmt: skip
+        ],
         "materials": [
             {
                 "name": body["material"]["name"],
@@ -182,20 +182,25 @@ def _geometry(
     case: Mapping[str, Any], verdict: Mapping[str, Any], mesh: Mapping[str, Any], language: Language
 ) -> dict[str, Any]:
     say = language.say
-    sentence = verdict.get("sentence") or verdict.get("summary") or ""
-    if isinstance(sentence, Mapping):
-        sentence = language.of(sentence)
-    rows = [[say("file"), case.get("geometry", {}).get("file", "")]]
+    parts = []
+    if bodies := verdict.get("bodies"):
+        parts.append(say("one_solid") if len(bodies) == 1 else say("solids", len(bodies)))
+    if verdict.get("faces"):
+        parts.append(say("with_faces", len(verdict["faces"])))
+    sentence = " ".join(parts)
     if verdict.get("size"):
-        rows.append([say("size"), " × ".join(language.number(1e3 * d, digits=5) for d in verdict["size"]) + " mm"])
+        sentence += f", {language.box(verdict['size'])}"
     if verdict.get("unit"):
-        rows.append([say("unit_read"), str(verdict["unit"])])
+        sentence += f"; {say('from_' + (verdict.get('unit_source') or 'assumed'), verdict['unit'])}"
+    rows = [[say("file"), case.get("geometry", {}).get("file", "")]]
+    if verdict.get("sha256"):
+        rows.append(["sha256", verdict["sha256"][:16] + "…"])
     for body in (verdict.get("bodies") or mesh.get("bodies") or [])[:12]:
         volume = language.quantity(body["volume"], "m**3") if body.get("volume") else "–"
         rows.append([say("body"), f"{excerpt(body.get('name', ''))}, {say('volume').lower()} {volume}"])
-    if verdict.get("faces"):
-        rows.append([say("faces"), language.number(len(verdict["faces"]))])
-    return {"sentence": str(sentence), "facts": rows}
+    for problem in verdict.get("problems", ())[:8]:
+        rows.append([say("remark"), f"{problem['where']}: {problem['found']}"])
+    return {"sentence": f"{sentence.strip(' ,;')}." if sentence else "", "facts": rows}
 
 
 def _mesh(case: Mapping[str, Any], mesh: Mapping[str, Any], answer: Answer, language: Language) -> list[list[str]]:

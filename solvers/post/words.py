@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hub.units import UNITS, show
@@ -27,7 +29,7 @@ WORDS: dict[str, dict[str, str]] = {
     "geometry": {"en": "Geometry", "it": "Geometria"},
     "file": {"en": "File", "it": "File"},
     "size": {"en": "Size", "it": "Dimensioni"},
-    "unit_read": {"en": "Length unit read", "it": "Unità di lunghezza letta"},
+    "remark": {"en": "Remark", "it": "Nota"},
     "bodies": {"en": "Bodies", "it": "Corpi"},
     "body": {"en": "Body", "it": "Corpo"},
     "volume": {"en": "Volume", "it": "Volume"},
@@ -67,6 +69,21 @@ WORDS: dict[str, dict[str, str]] = {
     "provenance": {"en": "Provenance", "it": "Provenienza"},
     "page": {"en": "Page {} of {}", "it": "Pagina {} di {}"},
     "figure": {"en": "Figure", "it": "Figura"},
+    "tetrahedra": {"en": "{} tetrahedra", "it": "{} tetraedri"},
+    "corners": {"en": "{} corners", "it": "{} vertici"},
+    "shape_quality": {"en": "shape quality (1 = regular)", "it": "qualità di forma (1 = regolare)"},
+    "mean": {"en": "mean", "it": "media"},
+    "some_faces": {"en": "{} of {} faces numbered: the largest", "it": "{} facce su {} numerate: le più grandi"},
+    "hidden_faces": {"en": "not to be seen from outside: {}", "it": "non visibili dall'esterno: {}"},
+    "one_solid": {"en": "One solid", "it": "Un solido"},
+    "solids": {"en": "{} solids", "it": "{} solidi"},
+    "with_faces": {"en": "with {} faces", "it": "con {} facce"},
+    "from_file": {"en": "read in {}, as the file says", "it": "letto in {}, come dice il file"},
+    "from_override": {"en": "read in {}, as the case says", "it": "letto in {}, come dice il caso"},
+    "from_assumed": {
+        "en": "read in {}, which the file does not say",
+        "it": "letto in {}, che il file non dichiara",
+    },
     "min": {"en": "min", "it": "min"},
     "max": {"en": "max", "it": "max"},
     "behind": {"en": "far side", "it": "lato opposto"},
@@ -175,6 +192,14 @@ class Language:
     def __init__(self, code: str) -> None:
         self.code = code if code in ("en", "it") else "en"
 
+    @classmethod
+    def of_case(cls, folder: Path) -> Language:
+        """The language of the case whose attempt has `folder` as its ``out/``; English where there is none."""
+        try:
+            return cls(json.loads((folder.resolve().parent / "in" / "case.json").read_bytes())["language"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls("en")
+
     def say(self, key: str, *values: Any) -> str:
         """The words of `key`; a key that is not known is shown as it is spelt, with spaces."""
         words = WORDS.get(key)
@@ -255,6 +280,14 @@ class Language:
         scale, offset, sign = self.scale(length, si)
         parts = "; ".join(self.number((v - offset) / scale) for v in values)
         return f"{text} ({glue(parts, sign)})"
+
+    def length(self, value: float) -> str:
+        """A length of the part [m], in mm."""
+        return glue(self.number(1e3 * value, digits=5), "mm")
+
+    def box(self, size: Iterable[float]) -> str:
+        """The edges of a box [m], in mm."""
+        return glue(" × ".join(self.number(1e3 * edge, digits=5) for edge in size), "mm")
 
     def point(self, values: list[float] | tuple[float, ...]) -> str:
         """A place [m] in mm."""
