@@ -93,7 +93,7 @@ def _ask(name: str, *arguments: str, given: str = "") -> Any:
 
 
 def source_digest(name: str) -> str:
-    """Changes when the files of an in-tree solver do."""
+    """Changes when the program files of an in-tree solver or stage (``meshing``) do."""
     folder = package_folder("solvers") / Path(*name.split("."))
     stamps = sorted((str(f.relative_to(folder)), f.stat().st_mtime_ns) for f in folder.rglob("*.py"))
     return digest(stamps)

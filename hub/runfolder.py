@@ -4,7 +4,7 @@
 
 - ``in/`` read-only inputs: ``case.json`` (SI floats), what earlier stages made, ``manifest.json`` (sha256 of each)
 - ``job.json`` the :class:`Job`: argv as a list, ranks, memory, wall time
-- ``status.json`` progress (:class:`Status`), replaced atomically; ``log.txt``
+- ``status.json`` progress (:class:`Status`), replaced atomically; ``log.txt``; ``used.json`` what the job used
 - ``out/`` results; at the end ``DONE`` (sha256 of everything in ``out/``) **or** ``FAILED`` (a :class:`Failure`)
 
 A stage has succeeded when its DONE verifies; whatever a scheduler says is a hint. Every attempt gets a fresh folder.
@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-#: The stages of a run, in order.
-STAGES = ("check", "mesh", "solve", "report")
 Stage = Literal["check", "mesh", "solve", "report"]
+#: The stages of a run, in order.
+STAGES: tuple[Stage, ...] = ("check", "mesh", "solve", "report")
 
 
 class _Document(BaseModel):
@@ -59,7 +59,8 @@ class Failure(_Document):
     """Why an attempt ended without a result.
 
     code : for machines: ``refused``, ``diverged``, ``out-of-memory``, ``time-limit``, ``disk-full``, ``killed``,
-        ``cancelled``, ``corrupt-result``, ``crashed``, or one of a solver's own
+        ``lost`` (the machine or what watched the job went away), ``cancelled``, ``corrupt-result``, ``crashed``, or
+        one of a solver's own
     message : what happened, in words for the person who asked
     hint : the next step
     """
@@ -123,11 +124,19 @@ class Attempt:
     # --- made by the hub ---
 
     @classmethod
-    def create(cls, folder: Path, documents: Mapping[str, Any], files: Mapping[str, Path], job: Job) -> Attempt:
+    def create(
+        cls,
+        folder: Path,
+        documents: Mapping[str, Any],
+        files: Mapping[str, Path],
+        job: Job,
+        results: Mapping[str, Path] | None = None,
+    ) -> Attempt:
         """A fresh attempt with its inputs in place.
 
         documents : name -> plain data, written to ``in/`` as JSON
         files : name -> file to link or copy into ``in/``
+        results : name -> file, where the results are known already: linked into ``out/`` beside a DONE
         The folder appears whole or not at all. Raises FileExistsError if the attempt exists.
         """
         if folder.exists():
@@ -141,10 +150,15 @@ class Attempt:
             for name, data in documents.items():
                 (inputs / name).write_text(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
             for name, source in files.items():
-                _link(source, inputs / name)
+                link(source, inputs / name)
             manifest = {f.name: sha256(f) for f in sorted(inputs.iterdir())}
             (inputs / "manifest.json").write_text(json.dumps(manifest, indent=1))
             (part / "job.json").write_text(job.model_dump_json(indent=1))
+            for name, source in (results or {}).items():
+                (part / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+                link(source, part / "out" / name)
+            if results is not None:
+                cls(part).finish()
             part.rename(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
@@ -237,7 +251,8 @@ def attempts(run: Path, stage: str) -> Sequence[Attempt]:
     return [Attempt(folder / str(n)) for n in numbers]
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """The same content under a second name: a hard link, or a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:

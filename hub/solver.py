@@ -20,6 +20,7 @@ import sys
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -326,7 +327,8 @@ def _run(solver: Solver, attempt: Attempt) -> int:
         code, message, hint = explain(error)
         traceback.print_exc()
         sys.stderr.flush()
-        attempt.fail(code, message, hint)
+        with suppress(OSError):  # on a full disk whoever runs the job says it
+            attempt.fail(code, message, hint)
         if comm.size > 1:
             comm.Abort(3)
         return 3
