@@ -274,7 +274,7 @@ class Wanted(Frozen):
     kind: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     on: Text | None = None
     at: Position | None = None
-    component: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,12}$")] | None = None
+    component: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,12}$")] | None = None
 
 
 class Resources(Frozen):

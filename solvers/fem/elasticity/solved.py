@@ -20,11 +20,17 @@ class Acting:
     """A condition and the exterior facets of this rank it acts on (none for the whole part).
 
     index : of the condition in the case
+    by_face : index of a face -> its facets; the same faces on every rank
     """
 
     index: int
     condition: Condition
-    facets: npt.NDArray[np.int32]
+    by_face: dict[int, npt.NDArray[np.int32]]
+
+    @property
+    def facets(self) -> npt.NDArray[np.int32]:
+        """All its facets of this rank, sorted."""
+        return np.sort(np.concatenate([*self.by_face.values(), np.empty(0, dtype=np.int32)]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +39,7 @@ class Solved:
 
     bound : the case as the solver read it
     part : the distributed mesh, its tags and the MeshFile it was made from (``solvers.fem.mesh.Part``)
-    V : P2 vectors, or P1 on request
+    V : P2 vectors
     u : the displacement in V [m]
     mu, lmbda : Lame's parameters, DG0 [Pa]; density : DG0 [kg/m3], zero where not given
     yield_strength : DG0 [Pa], infinite where not given

@@ -1,0 +1,45 @@
+"""``python -m solvers.fem.elasticity --describe | check | run ATTEMPT``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hub.problem import Problem
+from hub.result import Answer
+from hub.runfolder import Attempt
+from hub.solver import BoundCase, Cost, Solver, serve
+from solvers.fem.elasticity.conditions import BODY_LOADS, FACE_LOADS, SUPPORTS, WANTED, Params, find_problems
+
+
+class Elasticity(Solver):
+    """Linear static elasticity with quadratic tetrahedra."""
+
+    name = "fem.elasticity"
+    version = "1"
+    title = {"en": "Linear static strength", "it": "Resistenza statica lineare"}
+    summary = {
+        "en": "Displacements, stresses and safety factors of elastic parts under steady loads.",
+        "it": "Spostamenti, tensioni e coefficienti di sicurezza di parti elastiche sotto carichi costanti.",
+    }
+    equation = "-div(2 mu eps(u) + lambda tr(eps(u)) I) = f, eps(u) = (grad u + grad u^T) / 2"
+    references = (
+        "O. C. Zienkiewicz, R. L. Taylor, J. Z. Zhu, The Finite Element Method, 7th ed., Butterworth-Heinemann 2013",
+        "O. C. Zienkiewicz, J. Z. Zhu, Int. J. Numer. Methods Eng. 33 (1992) 1331-1364",
+    )
+    Params = Params
+    conditions = (*SUPPORTS, *FACE_LOADS, *BODY_LOADS)
+    material = ("youngs_modulus", "poissons_ratio")
+    wanted = WANTED
+    cost = Cost(per_node=3, start=3.0, seconds_per_unknown=4e-5, bytes_base=2.5e8, bytes_per_unknown=2.6e3)
+
+    def check(self, bound: BoundCase) -> Sequence[Problem]:
+        return list(find_problems(bound))
+
+    def solve(self, bound: BoundCase, attempt: Attempt) -> Answer | None:
+        from solvers.fem.elasticity.solution import solve
+
+        return solve(bound, attempt)
+
+
+if __name__ == "__main__":
+    serve(Elasticity())
