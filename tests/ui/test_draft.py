@@ -1,0 +1,106 @@
+"""A draft keeps what was typed, stores picked faces as what they look like, and belongs to one owner."""
+
+from typing import Any
+
+from hub.case import BySignature, read
+from ui.draft import Drafts, signature
+
+FACES: list[dict[str, Any]] = [
+    {"index": 0, "type": "plane", "area": 8e-3, "centroid": [0.0, 0.04, 0.045], "normal": [-1, 0, 0],
+     "neighbours": [1, 2], "names": []},
+    {"index": 1, "type": "cylinder", "area": 3.4557519e-4, "centroid": [0.005, 0.016, 0.034], "axis": [1, 0, 0],
+     "radius": 0.0055, "inside": True, "neighbours": [0], "names": ["bolt"]},
+    {"index": 2, "type": "cylinder", "area": 3.4557519e-4, "centroid": [0.005, 0.064, 0.034], "axis": [1, 0, 0],
+     "radius": 0.0055, "inside": True, "neighbours": [0], "names": []},
+]  # fmt: skip
+
+
+def case() -> dict[str, Any]:
+    return {
+        "title": "t",
+        "geometry": {"file": "part.step"},
+        "solver": "fem.elasticity",
+        "bodies": [{"material": "steel-s235jr"}],
+    }
+
+
+def test_picked_faces_are_stored_by_what_they_look_like() -> None:
+    draft = Drafts().new("me", case())
+    draft.add_condition("fixed", "Fixed")
+    draft.pick(0, [1, 2], FACES)
+    read_case = read(draft.document())
+    selection = read_case.selections[read_case.conditions[0].on[0]]
+    assert isinstance(selection, BySignature)
+    assert [f.radius for f in selection.faces] == [0.0055, 0.0055]
+    assert selection.faces[0].centroid == (0.005, 0.016, 0.034)
+    assert selection.faces[0].name == "bolt"
+    assert "index" not in str(draft.document())
+
+
+def test_faces_are_found_again_after_they_were_renumbered() -> None:
+    draft = Drafts().new("me", case())
+    draft.add_condition("fixed", "Fixed")
+    draft.pick(0, [2], FACES)
+    again = Drafts().new("me", draft.document())
+    again.find_again(list(reversed(FACES)))
+    assert again.picked(again.conditions[0]) == [0]
+    again.find_again([{**face, "area": 2 * face["area"]} for face in FACES])
+    assert again.picked(again.conditions[0]) == []
+
+
+def test_a_new_pick_leaves_a_selection_that_others_use_alone() -> None:
+    shared = {"selections": {"bolts": {"type": "cylinder", "count": 2}}, "conditions": [
+        {"kind": "fixed", "on": "bolts"}, {"kind": "elastic_support", "on": ["bolts"]}]}  # fmt: skip
+    draft = Drafts().new("me", {**case(), **shared})
+    draft.pick(0, [0], FACES)
+    assert draft.selections["bolts"] == {"type": "cylinder", "count": 2}
+    assert draft.names_on(draft.conditions[1]) == ["bolts"]
+    assert draft.picked(draft.conditions[0]) == [0]
+    read(draft.document())
+
+
+def test_unused_selections_go() -> None:
+    draft = Drafts().new("me", case())
+    for name in ("Fixed", "Fixed", "Force"):
+        draft.add_condition("fixed", name)
+    assert [c["name"] for c in draft.conditions] == ["Fixed", "Fixed 2", "Force"]
+    draft.pick(0, [0], FACES)
+    draft.pick(1, [1], FACES)
+    assert set(draft.selections) == {"Fixed", "Fixed 2"}
+    draft.pick(1, [], FACES)
+    draft.remove_condition(0)
+    assert draft.selections == {}
+    assert draft.conditions[0]["on"] == []
+
+
+def test_what_was_left_empty_is_not_sent() -> None:
+    draft = Drafts().new("me", case())
+    draft.add_condition("force", "F", {"value": {"magnitude": " ", "direction": "-z"}, "at": ["", "", ""], "note": ""})
+    assert set(draft.document()["conditions"][0]) == {"kind", "name", "on"}
+
+
+def test_keys_stay_when_another_condition_is_removed() -> None:
+    draft = Drafts().new("me", case())
+    kept = [draft.add_condition("fixed", n) for n in "abc"][2]
+    key = draft.key_of(kept)
+    draft.remove_condition(0)
+    assert draft.key_of(draft.conditions[1]) == key
+
+
+def test_a_draft_is_found_by_its_owner_only() -> None:
+    store = Drafts()
+    draft = store.new("me")
+    assert store.get(draft.id, "me") is draft
+    assert store.get(draft.id, "you") is None
+    assert store.get("nothing", "me") is None
+
+
+def test_a_draft_does_not_share_data_with_what_it_was_made_from() -> None:
+    source = case()
+    draft = Drafts().new("me", source)
+    draft.case["geometry"]["unit"] = "mm"
+    assert source == case()
+
+
+def test_signature_has_units() -> None:
+    assert signature(FACES[1])["radius"] == "0.0055 m"

@@ -1,0 +1,219 @@
+"""A case while it is being made: kept on the server under an id that is in the page's address.
+
+A reload, a second window or a lost connection therefore loses nothing; closing the service does. What a person has
+typed stays as typed: it becomes a case only when the API reads it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+#: Drafts kept at once; the oldest one goes first.
+KEPT = 1000
+
+
+@dataclass
+class Draft:
+    """One case in the making.
+
+    case : the document as typed, as ``hub.case`` describes it, possibly incomplete
+    faces : name of a selection -> indices of faces in the verdict; what could not be found is missing
+    owner : who may see it
+    """
+
+    id: str
+    owner: str
+    case: dict[str, Any] = field(default_factory=dict)
+    file_name: str = ""
+    faces: dict[str, list[int]] = field(default_factory=dict)
+    preview: str | None = None
+    _keys: dict[int, str] = field(default_factory=dict)
+
+    # --- conditions and where they act ---
+
+    @property
+    def conditions(self) -> list[dict[str, Any]]:
+        return self.case.setdefault("conditions", [])  # type: ignore[no-any-return]
+
+    @property
+    def selections(self) -> dict[str, Any]:
+        return self.case.setdefault("selections", {})  # type: ignore[no-any-return]
+
+    def add_condition(self, kind: str, name: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A new condition that acts nowhere yet; its name is made unique."""
+        taken = {c.get("name") for c in self.conditions}
+        condition = {"kind": kind, "name": _unique(name, taken), "on": [], **(values or {})}
+        self.conditions.append(condition)
+        return condition
+
+    def remove_condition(self, index: int) -> None:
+        self._keys.pop(id(self.conditions[index]), None)
+        del self.conditions[index]
+        self._drop_unused()
+
+    def keep_kinds(self, kinds: Iterable[str]) -> None:
+        """Without the conditions that another solver does not know."""
+        known = set(kinds)
+        for index in reversed(range(len(self.conditions))):
+            if self.conditions[index]["kind"] not in known:
+                self.remove_condition(index)
+
+    def key_of(self, condition: dict[str, Any]) -> str:
+        """A key for the widgets of a condition: its own, whatever is removed or added around it."""
+        return self._keys.setdefault(id(condition), f"{self.id}.{secrets.token_hex(4)}")
+
+    def names_on(self, condition: Mapping[str, Any]) -> list[str]:
+        on = condition.get("on") or []
+        return [on] if isinstance(on, str) else list(on)
+
+    def picked(self, condition: Mapping[str, Any]) -> list[int]:
+        """Indices of the faces on which a condition acts."""
+        return sorted({i for name in self.names_on(condition) for i in self.faces.get(name, [])})
+
+    def pick(self, index: int, faces: Sequence[int], all_faces: Sequence[Mapping[str, Any]]) -> None:
+        """Let condition `index` act on these faces, stored as what they look like and never by number."""
+        condition = self.conditions[index]
+        old = self.names_on(condition)
+        condition["on"] = []
+        self._drop_unused()
+        if not faces:
+            return
+        kept = old[0] if old and old[0] not in self.selections else None
+        name = _unique(kept or str(condition.get("name") or condition["kind"]), set(self.selections))
+        self.selections[name] = {"faces": [signature(all_faces[i]) for i in faces]}
+        self.faces[name] = list(faces)
+        condition["on"] = [name]
+
+    def _drop_unused(self) -> None:
+        used = {name for c in self.conditions for name in self.names_on(c)}
+        used |= {r.get("on") for r in self.case.get("mesh", {}).get("refine", ())}
+        used |= {q.get("on") for q in self.case.get("quantities", ())}
+        for name in [n for n in self.selections if n not in used]:
+            del self.selections[name]
+            self.faces.pop(name, None)
+
+    def forget_faces(self) -> None:
+        """Another part, or the same read in another unit: nothing is picked any more."""
+        self.case["selections"] = {}
+        for condition in self.conditions:
+            condition["on"] = []
+        self.faces.clear()
+        self.preview = None
+
+    def find_again(self, all_faces: Sequence[Mapping[str, Any]]) -> None:
+        """Look up the picked faces in a verdict that is new to this draft."""
+        for name, selection in self.selections.items():
+            if isinstance(selection, Mapping) and "faces" in selection:
+                found = [_same(s, all_faces) for s in selection["faces"]]
+                self.faces[name] = [i for i in found if i is not None]
+
+    # --- the document ---
+
+    def document(self) -> dict[str, Any]:
+        """The case to send: what was left empty is left out."""
+        case = copy.deepcopy(self.case)
+        case["conditions"] = [_without_empty(c) for c in self.conditions]
+        case["parameters"] = _without_empty(case.get("parameters", {}))
+        for body in case.get("bodies", []):
+            if isinstance(body.get("material"), dict):
+                body["material"] = _without_empty(body["material"])
+        return case
+
+
+def signature(face: Mapping[str, Any]) -> dict[str, Any]:
+    """What a face looks like, as a case file says it: lengths with their unit."""
+    typed: dict[str, Any] = {
+        "type": face["type"],
+        "area": f"{face['area']:.9g} m2",
+        "centroid": [f"{c:.9g} m" for c in face["centroid"]],
+    }
+    for name in ("normal", "axis"):
+        if face.get(name):
+            typed[name] = list(face[name])
+    if face.get("radius") is not None:
+        typed["radius"] = f"{face['radius']:.9g} m"
+    if face.get("neighbours") is not None:
+        typed["neighbours"] = len(face["neighbours"])
+    if face.get("names"):
+        typed["name"] = face["names"][0]
+    return typed
+
+
+def _same(typed: Mapping[str, Any], faces: Sequence[Mapping[str, Any]]) -> int | None:
+    """The one face that has the type, the area and the place of a signature written by :func:`signature`."""
+    try:
+        area = float(str(typed["area"]).split()[0])
+        centroid = [float(str(c).split()[0]) for c in typed["centroid"]]
+    except (KeyError, ValueError, IndexError):
+        return None
+    reach = 1e-3 * math.sqrt(area)
+    near = [
+        i
+        for i, face in enumerate(faces)
+        if face["type"] == typed.get("type")
+        and math.isclose(face["area"], area, rel_tol=1e-3)
+        and math.dist(face["centroid"], centroid) < reach
+    ]
+    return near[0] if len(near) == 1 else None
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without fields nobody filled in: None, empty text, vectors of empty text."""
+    return {k: v for k, v in values.items() if not _empty(v)}
+
+
+def _empty(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, dict):
+        return "magnitude" in value and _empty(value["magnitude"])
+    if isinstance(value, list):
+        return bool(value) and all(_empty(v) for v in value)
+    return value is None
+
+
+def _unique(name: str, taken: Iterable[Any]) -> str:
+    names, number = set(taken), 2
+    wanted = name
+    while wanted in names:
+        wanted, number = f"{name} {number}", number + 1
+    return wanted
+
+
+class Drafts:
+    """The drafts of everybody; each is found only by its owner."""
+
+    def __init__(self) -> None:
+        self._drafts: OrderedDict[str, Draft] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def new(self, owner: str, case: Mapping[str, Any] | None = None, file_name: str = "") -> Draft:
+        draft = Draft(secrets.token_urlsafe(12), owner, copy.deepcopy(dict(case or {})), file_name)
+        with self._lock:
+            self._drafts[draft.id] = draft
+            while len(self._drafts) > KEPT:
+                self._drafts.popitem(last=False)
+        return draft
+
+    def get(self, draft_id: str, owner: str) -> Draft | None:
+        with self._lock:
+            draft = self._drafts.get(draft_id)
+            if draft is None or draft.owner != owner:
+                return None
+            self._drafts.move_to_end(draft_id)
+            return draft
+
+
+@st.cache_resource
+def drafts() -> Drafts:
+    """The one store of drafts of this process."""
+    return Drafts()

@@ -1,0 +1,137 @@
+"""Step 1: the part, what was read of it, and what has to be answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from hub.problem import Problem
+from ui import session, show
+from ui.draft import Draft
+from ui.words import _, plain
+
+UNITS = ("mm", "m", "in")
+#: For the browser's file dialogue only: what a file really is, the hub decides by its content.
+TYPES = ["step", "stp", "iges", "igs", "brep", "brp", "stl", "inp", "bdf", "nas", "vtu", "msh", "med"]
+
+
+def ready(draft: Draft) -> bool:
+    """There is a part."""
+    return bool(draft.case.get("geometry", {}).get("file"))
+
+
+def step(draft: Draft) -> None:
+    if not ready(draft) or st.session_state.get(f"{draft.id}.replace"):
+        _upload(draft)
+        if not ready(draft):
+            return
+    with st.spinner(_("Reading your part …")):
+        verdict = session.verdict(draft)
+    if verdict is None:
+        st.error(_("This part cannot be read any more. Upload it again."), icon=":material/error:")
+        _upload(draft)
+        return
+    left, right = st.columns([7, 6], gap="large")
+    with right:
+        _read(draft, verdict)
+    with left:
+        picture = session.faces_picture(draft.case["geometry"])
+        if picture:
+            st.image(picture, width="stretch", alt=_("The part with its faces numbered and coloured"))
+        else:
+            st.caption(_("There is no picture of this part."))
+
+
+def _upload(draft: Draft) -> None:
+    st.subheader(_("Upload your part"), anchor=False)
+    st.markdown(
+        _(
+            "A CAD file (STEP, IGES, BREP, STL) or a mesh. It is read at once, in a closed room, and only your "
+            "organisation sees it."
+        )
+    )
+    file = st.file_uploader(
+        _("CAD file or mesh"), type=TYPES, key=f"{draft.id}.upload", label_visibility="collapsed", max_upload_size=200
+    )
+    if file is None:
+        return
+    with st.spinner(_("Uploading …")):
+        found = session.upload(file.name, file.getvalue())
+    if found is None:
+        return
+    draft.case["geometry"] = {"file": found["id"]}
+    draft.forget_faces()
+    draft.file_name = found.get("name") or file.name
+    if not draft.case.get("title"):
+        draft.case["title"] = draft.file_name.rsplit(".", 1)[0][:200]
+    st.session_state.pop(f"{draft.id}.replace", None)
+    st.rerun()
+
+
+def _read(draft: Draft, verdict: dict[str, Any]) -> None:
+    """The verdict in plain words, its questions and what is wrong."""
+    st.subheader(plain(draft.file_name or _("Your part")), anchor=False)
+    found = [Problem.model_validate(p) for p in verdict.get("problems") or []]
+    for problem in found:
+        if problem.severity == "question":
+            _question(draft, problem)
+        else:
+            show.problem(problem)
+    if not found:
+        st.success(_("Nothing is wrong with this part."), icon=":material/check_circle:")
+    with st.container(border=True, gap="xsmall"):
+        for name, value in session.facts(verdict):
+            left, right = st.columns([2, 3])
+            left.markdown(f":gray[{plain(name)}]")
+            right.markdown(f"**{plain(value)}**")
+    if st.button(_("Another file"), icon=":material/swap_horiz:", type="tertiary"):
+        st.session_state[f"{draft.id}.replace"] = True
+        st.session_state.pop(f"{draft.id}.upload", None)
+        st.rerun()
+
+
+def _question(draft: Draft, problem: Problem) -> None:
+    """A question with a button for each answer; the answer that was given is marked and can be changed."""
+    geometry: dict[str, Any] = draft.case["geometry"]
+    field = problem.where.rsplit(".", 1)[-1]
+    words = {
+        "geometry.unit": _("In which unit are the numbers of this file?"),
+        "geometry.size_confirmed": _("Does this size look right?"),
+        "geometry.contacts": _("How are the parts joined?"),
+    }
+    names = {
+        "true": _("Yes, the size is right"),
+        "bonded": _("bonded: welded, glued, pressed"),
+        "separate": _("separate: nothing passes between them"),
+    }
+    answers: list[tuple[str, Any, str]] = [
+        (field, True if choice == "true" else choice, names.get(choice, choice)) for choice in problem.choices
+    ]
+    if field == "size_confirmed":
+        answers += [("unit", unit, _("No, the numbers are {unit}", unit=unit)) for unit in UNITS]
+    given = any(geometry.get(name) == value for name, value, _label in answers)
+    with st.container(border=True, key=f"question-{field}"):
+        mark = ":green[:material/check_circle:]" if given else ":orange[:material/help:]"
+        st.markdown(f"{mark} **{plain(words.get(problem.where, problem.expected))}**  \n{plain(problem.found)}")
+        with st.container(horizontal=True, gap="small"):
+            for name, value, label in answers:
+                st.button(
+                    plain(label),
+                    key=f"{draft.id}.{name}.{value}",
+                    type="primary" if geometry.get(name) == value else "secondary",
+                    on_click=_answer,
+                    args=(draft, name, value),
+                )
+
+
+def _answer(draft: Draft, name: str, value: Any) -> None:
+    """Take an answer, or take it back where it is pressed again. Another unit makes all faces new."""
+    geometry: dict[str, Any] = draft.case["geometry"]
+    if geometry.get(name) == value:
+        del geometry[name]
+    else:
+        geometry[name] = value
+    if name == "unit":
+        geometry.pop("size_confirmed", None)
+        draft.forget_faces()

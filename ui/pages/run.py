@@ -1,0 +1,270 @@
+"""One run: watched while it works, read when it is done."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from ui import session, show
+from ui.numbers import count, duration, number, of_quantity
+from ui.words import _, human, plain, said
+
+STAGES = ("check", "mesh", "solve", "report")
+
+
+def page() -> None:
+    run_id = st.query_params.get("run", "")
+    run = session.run(run_id) if run_id else None
+    if run is None:
+        st.title(_("No such run"))
+        st.info(_("There is no run with this address, or it is not yours."), icon=":material/search_off:")
+        session.link_to("runs", _("All runs"))
+        return
+    _head(run)
+    if run["state"] not in show.ENDED:
+        _watch(run_id)
+    elif run["state"] == "done":
+        _answer(run)
+    else:
+        _no_answer(run)
+
+
+def _head(run: dict[str, Any]) -> None:
+    left, right = st.columns([3, 2], vertical_alignment="center")
+    with left:
+        st.title(plain(run["title"]), anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            show.state_badge(run["state"])
+            solver = run.get("solver") or ""
+            st.caption(plain(f"{session.solver_titles().get(solver, solver)} · {show.ago(session.made(run))}"))
+            took = session.took(run)
+            if took is not None and run["state"] in show.ENDED:
+                st.caption(plain(_("took {time}", time=duration(took))))
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
+        if run["state"] not in show.ENDED and st.button(
+            _("Cancel"), icon=":material/block:", disabled=run["state"] == "cancelling"
+        ):
+            session.cancel(run["id"])
+            st.rerun()
+        if st.button(_("Duplicate and edit"), icon=":material/content_copy:"):
+            session.duplicate(run)
+
+
+# --- while it works -----------------------------------------------------------------------------------------------
+
+
+@st.fragment(run_every=1.0)
+def _watch(run_id: str) -> None:
+    """Live view of a run; ends itself by a rerun of the page once the run has ended."""
+    run = session.run(run_id)
+    if run is None or run["state"] in show.ENDED:
+        st.rerun(scope="app")
+    stage = run.get("stage")
+    columns = st.columns(len(STAGES))
+    now = STAGES.index(stage) if stage in STAGES else -1
+    for i, (column, name) in enumerate(zip(columns, STAGES, strict=True)):
+        words = plain(show.stage_name(name))
+        if i < now:
+            column.markdown(f":green[:material/check_circle:] {words}")
+        elif i == now:
+            column.markdown(f":blue[:material/autorenew:] **{words}**")
+        else:
+            column.markdown(f":gray[:material/circle: {words}]")
+    status = run.get("status") or {}
+    step, of = int(status.get("step") or 0), int(status.get("of") or 0)
+    doing = plain(status.get("doing") or show.state_name(run["state"]))
+    if of:
+        st.progress(min(1.0, step / of), text=_("{doing}: step {step} of {of}", doing=doing, step=step, of=of))
+    else:
+        st.progress(max(0, now) / len(STAGES), text=doing)
+    _figures(run, status)
+    log = session.log(run_id, stage) if stage else ""
+    with st.expander(_("Log"), expanded=True, icon=":material/terminal:"):
+        st.code("\n".join(log.splitlines()[-14:]) or _("nothing yet"), language=None, height=220)
+
+
+def _figures(run: dict[str, Any], status: dict[str, Any]) -> None:
+    values = dict(status.get("values") or {})
+    figures: list[tuple[str, str]] = []
+    elapsed = session.elapsed(run)
+    if elapsed is not None:
+        figures.append((_("Elapsed"), duration(elapsed)))
+    estimate = run.get("estimate") or {}
+    remaining = _remaining(run, status, elapsed, estimate)
+    if remaining:
+        figures.append((_("Remaining, about"), remaining))
+    if estimate.get("unknowns"):
+        figures.append((_("Unknowns"), count(estimate["unknowns"])))
+    figures += [(human(name), number(float(value), 3)) for name, value in list(values.items())[:3]]
+    if figures:
+        for column, (name, value) in zip(st.columns(max(4, len(figures))), figures, strict=False):
+            column.metric(plain(name), plain(value))
+    residuals = [float(v) for n, v in values.items() if "residual" in n and float(v) > 0]
+    if residuals:
+        key = f"residuals.{run['id']}"
+        history: list[tuple[float, float]] = st.session_state.setdefault(key, [])
+        if not history or history[-1][1] != residuals[0]:
+            history.append((time.time(), residuals[0]))
+        if len(history) > 2:
+            st.caption(_("Residual"))
+            st.line_chart([r for _when, r in history], height=140)
+
+
+def _remaining(run: dict[str, Any], status: dict[str, Any], elapsed: float | None, estimate: dict[str, Any]) -> str:
+    """Time left, from the steps done where they are counted, else from the estimate."""
+    total = estimate.get("seconds")
+    if run["state"] != "running" or elapsed is None or not total:
+        return ""
+    left = float(total) - elapsed
+    return duration(left) if left > 0 else _("longer than estimated")
+
+
+# --- when it has ended --------------------------------------------------------------------------------------------
+
+
+def _no_answer(run: dict[str, Any]) -> None:
+    failure = run.get("failure") or {}
+    if run["state"] == "cancelled":
+        st.info(_("This run was cancelled. Nothing of it runs any more."), icon=":material/block:")
+    else:
+        refused = run["state"] == "refused"
+        box, icon = (st.warning, ":material/front_hand:") if refused else (st.error, ":material/error:")
+        head = _("The case was refused") if refused else _("The run failed")
+        if run.get("stage"):
+            head += " " + _("while {stage}", stage=show.stage_name(run["stage"]))
+        text = f"**{plain(head)}**  \n{plain(failure.get('message') or _('No cause was given.'))}"
+        if failure.get("hint"):
+            text += f"\n\n:material/arrow_forward: **{_('Next step')}**: {plain(failure['hint'])}"
+        box(text, icon=icon)
+    for stage in reversed(STAGES):
+        log = session.log(run["id"], stage)
+        if log:
+            with st.expander(_("Log of {stage}", stage=show.stage_name(stage)), icon=":material/terminal:"):
+                st.code("\n".join(log.splitlines()[-200:]), language=None, height=320)
+            break
+
+
+ANSWERS = {
+    "yes": (st.success, ":material/check_circle:"),
+    "no": (st.error, ":material/cancel:"),
+    "unclear": (st.warning, ":material/help:"),
+    "none": (st.info, ":material/info:"),
+}
+
+
+def _answer(run: dict[str, Any]) -> None:
+    result = session.result(run["id"])
+    files = session.files(run["id"])
+    if result is None:
+        st.error(_("The result of this run cannot be read."), icon=":material/error:")
+        return
+    verdict = result.get("verdict") or {}
+    if verdict:
+        box, icon = ANSWERS.get(verdict.get("answer", "none"), ANSWERS["none"])
+        box(f"### {plain(said(verdict.get('sentence')))}", icon=icon)
+    checks = result.get("checks") or []
+    if any(not check["passed"] for check in checks):
+        st.error(
+            _("A check of this run failed: do not use its numbers before the cause is known."),
+            icon=":material/report:",
+        )
+    pictures = [name for name in files if name.startswith("pictures/") and name.endswith(".png")]
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        _quantities(result)
+        _checks(checks)
+        _downloads(run["id"], files)
+    with right:
+        _pictures(run, pictures, files)
+    _details(run, result)
+
+
+def _quantities(result: dict[str, Any]) -> None:
+    st.subheader(_("Results"), anchor=False)
+    rows = []
+    for name, found in (result.get("quantities") or {}).items():
+        title = said(found.get("title")) or human(name)
+        statement = said(found.get("statement"))
+        rows.append((title, of_quantity(found), statement, found.get("error") is None))
+    if not rows:
+        st.caption(_("No quantity was asked for."))
+    for title, value, statement, bare in rows:
+        with st.container(border=True, gap=None):
+            name, shown = st.columns([3, 3], vertical_alignment="center")
+            name.markdown(plain(title))
+            shown.markdown(f"**{plain(value)}**", text_alignment="right")
+            if statement:
+                st.caption(plain(statement))
+            elif bare:
+                st.caption(_("without an error bar"))
+
+
+def _checks(checks: list[dict[str, Any]]) -> None:
+    if not checks:
+        return
+    st.subheader(_("Checks"), anchor=False)
+    for check in checks:
+        mark = ":green[:material/check_circle:]" if check["passed"] else ":red[:material/error:]"
+        figures = f"{number(check['value'], 2)} ≤ {number(check['limit'], 2)}"
+        if not check["passed"]:
+            figures = f"{number(check['value'], 2)} > {number(check['limit'], 2)}"
+        st.markdown(f"{mark} {plain(said(check['title']))} :gray[{plain(figures)}]")
+
+
+def _downloads(run_id: str, files: list[str]) -> None:
+    st.subheader(_("Take away"), anchor=False)
+    names = {
+        "report.pdf": (_("Report (PDF)"), ":material/picture_as_pdf:"),
+        "fields.vtu": (_("Fields for ParaView"), ":material/view_in_ar:"),
+        "result.json": (_("Numbers (JSON)"), ":material/data_object:"),
+    }
+    with st.container(horizontal=True):
+        for name, (label, icon) in names.items():
+            if name in files:
+                st.link_button(label, session.file_url(run_id, name), icon=icon)
+
+
+def _pictures(run: dict[str, Any], pictures: list[str], files: list[str]) -> None:
+    if not pictures:
+        return
+    titles = [_picture_title(name) for name in pictures]
+    for tab, name, title in zip(st.tabs(titles), pictures, titles, strict=True):
+        with tab:
+            st.image(session.content(run["id"], name) or b"", width="stretch", alt=title)
+
+
+def _picture_title(name: str) -> str:
+    return plain(human(name.removeprefix("pictures/").removesuffix(".png").replace("-", "_")))
+
+
+def _details(run: dict[str, Any], result: dict[str, Any]) -> None:
+    for note in result.get("notes") or []:
+        st.info(plain(said(note)), icon=":material/info:")
+    with st.expander(_("Mesh, times and origin"), icon=":material/fingerprint:"):
+        columns = st.columns(3)
+        for column, title, content in zip(
+            columns,
+            (_("Mesh"), _("Times"), _("Origin")),
+            (result.get("mesh"), result.get("timings"), result.get("provenance")),
+            strict=True,
+        ):
+            with column:
+                st.markdown(f"**{title}**")
+                for name, value in _flat(content or {}):
+                    text = duration(value) if content is result.get("timings") else value
+                    if isinstance(text, float):
+                        text = number(text, 4)
+                    st.caption(f"{plain(human(name))}: {plain(text)}")
+
+
+def _flat(content: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Names and plain values; one level of nesting is kept as ``outer inner``."""
+    found: list[tuple[str, Any]] = []
+    for name, value in content.items():
+        if isinstance(value, dict):
+            found += [(f"{name} {k}", v) for k, v in value.items() if isinstance(v, (str, int, float))]
+        elif isinstance(value, (str, int, float)):
+            found.append((name, value))
+    return found

@@ -1,0 +1,57 @@
+"""Where one begins: a question, a part of one's own, or a run that is there already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui import session, show
+from ui.words import _, plain
+
+
+def page() -> None:
+    st.title(_("From a part to a checked answer"))
+    st.markdown(
+        _("Upload a CAD part, say what holds and loads it, and read an answer in which every number has an error bar.")
+    )
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        with st.container(border=True):
+            text, button = st.columns([3, 2], vertical_alignment="center")
+            text.markdown(f"**{_('Your own part')}**  \n{_('STEP, IGES, BREP, STL or a mesh')}")
+            if button.button(
+                _("New case: upload your part"), type="primary", icon=":material/upload_file:", width="stretch"
+            ):
+                session.open_draft({})
+        st.subheader(_("Or begin with a question"), anchor=False)
+        templates = session.templates()
+        if not templates:
+            st.caption(_("There are no templates here."))
+        for row in range(0, len(templates), 2):
+            for column, template in zip(st.columns(2), templates[row : row + 2], strict=False):
+                with column, st.container(border=True, height="stretch"):
+                    _template(template)
+    with right:
+        st.subheader(_("Latest runs"), anchor=False)
+        latest = session.runs(limit=6)
+        if not latest:
+            st.caption(_("Your runs will stand here."))
+        for run in latest:
+            with st.container(border=True, key=f"latest-{run['id']}"):
+                session.link_to_run(run["id"], plain(run["title"]))
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    show.state_badge(run["state"])
+                    st.caption(plain(show.ago(session.made(run))))
+        if latest:
+            session.link_to("runs", _("All runs"), icon=":material/list:")
+
+
+def _template(template: dict[str, Any]) -> None:
+    picture = session.faces_picture({"file": template["geometry"]})
+    if picture:
+        st.image(picture, alt=template["title"], width="stretch")
+    st.markdown(f"**{plain(template['title'])}**")
+    st.caption(plain(template["description"]))
+    if st.button(_("Begin with this"), key=f"template-{template['name']}", icon=":material/arrow_forward:"):
+        session.open_template(template["name"])

@@ -1,0 +1,417 @@
+"""What the pages ask the hub for, over HTTP and as the reader who is logged in; and the ways between pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from hub.case import Material
+from hub.client import Client, ClientError
+from hub.problem import Problem, Refused
+from ui import show
+from ui.draft import Draft, drafts
+from ui.numbers import count, si, size
+from ui.words import _, language, plain
+
+#: Name of the log-in cookie, and where browsers find the API beside these pages.
+COOKIE = "officina"
+API = "/api/v1"
+API_DOCS = f"{API}/openapi.json"
+#: Longest wait for the verdict on a part [s].
+PATIENCE = 180.0
+
+#: The pages by name, for links from one to another.
+PAGES: dict[str, Any] = {}
+
+
+class Unreachable(Exception):
+    """The hub does not answer, or answers nothing useful; the message is for the reader."""
+
+
+@st.cache_resource(max_entries=500, ttl=3600, show_spinner=False)
+def _connected(url: str, token: str) -> Client:
+    """One connection for each reader, kept open between reruns."""
+    return Client(url, token)
+
+
+def client() -> Client:
+    """The hub as the reader sees it, by the cookie of the browser."""
+    return _connected(os.environ.get("OFFICINA_URL", "http://127.0.0.1:8080"), st.context.cookies.get(COOKIE, ""))
+
+
+def _or_none[Answer](ask: Callable[[], Answer]) -> Answer | None:
+    """An answer of the hub; None for what is not there or not for this reader. Raises Unreachable."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error.status in (401, 403, 404, 409):
+            return None
+        raise _away(error) from None
+    except Refused:
+        return None
+
+
+def _told[Answer](ask: Callable[[], Answer]) -> Answer | None:
+    """An answer to something the reader did; what is wrong with it is shown. Raises Unreachable."""
+    try:
+        return ask()
+    except Refused as refused:
+        for problem in refused.problems:
+            show.problem(problem)
+    except ClientError as error:
+        if error.status == 0:
+            raise _away(error) from None
+        st.error(plain(error), icon=":material/error:")
+    return None
+
+
+def _away(error: ClientError) -> Unreachable:
+    if error.status == 0:
+        return Unreachable(_("The hub does not answer just now. Nothing is lost: try again in a moment."))
+    return Unreachable(str(error))
+
+
+# --- who is there -------------------------------------------------------------------------------------------------
+
+_LOGIN_JS = """
+export default function ({ data, parentElement }) {
+  const form = parentElement.querySelector("form");
+  const [field, button, said] = ["input", "button", ".said"].map((name) => form.querySelector(name));
+  field.setAttribute("aria-label", data.label);
+  field.placeholder = data.label;
+  button.textContent = data.button;
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    said.textContent = "";
+    const typed = field.value.trim();
+    const token = typed.includes("token=") ? typed.split("token=")[1].split("&")[0] : encodeURIComponent(typed);
+    if (!token) return;
+    const answer = await fetch(`${data.address}?token=${token}`, { redirect: "manual" });
+    if (answer.type === "opaqueredirect" || answer.ok) window.location.reload();
+    else said.textContent = data.refused;
+  };
+}
+"""
+_LOGIN_CSS = """
+form { display: flex; flex-wrap: wrap; gap: 0.6rem; font-family: var(--st-font); }
+input { flex: 1; min-width: 14rem; padding: 0.55rem 0.7rem; font: inherit; border-radius: 0.5rem;
+  border: 1px solid var(--st-border-color); background: var(--st-background-color); color: inherit; }
+input:focus { outline: 2px solid var(--st-primary-color); outline-offset: -1px; }
+button { padding: 0.55rem 1.2rem; font: inherit; border: 0; border-radius: 0.5rem; cursor: pointer;
+  background: var(--st-primary-color); color: white; }
+.said { flex-basis: 100%; color: #b3261e; }
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def _login_form() -> Any:
+    html = (
+        '<form><input type="password" autocomplete="off"><button></button><div class="said" role="alert"></div></form>'
+    )
+    return st.components.v2.component("officina_login", html=html, css=_LOGIN_CSS, js=_LOGIN_JS)
+
+
+def me() -> dict[str, Any] | None:
+    """The reader as the hub knows them, None without a valid cookie. Asked once for each session."""
+    known: dict[str, Any] | None = st.session_state.get("me")
+    if known is None and st.context.cookies.get(COOKIE):
+        known = _or_none(client().me)
+        st.session_state["me"] = known
+    return known
+
+
+def owner() -> str:
+    """Whose drafts the reader sees."""
+    who = me() or {}
+    return json.dumps([who.get("organisation"), who.get("user")])
+
+
+def log_in() -> None:
+    """The page of a reader without a valid cookie."""
+    _left, middle, _right = st.columns([1, 2, 1])
+    with middle:
+        st.image(str(Path(__file__).parent / "logo.svg"), width=240)
+        st.title(_("Welcome"), anchor=False)
+        st.markdown(_("Open the address that was printed when the hub was started, or paste it, or its token, here."))
+        _login_form()(
+            key="login",
+            data={
+                "address": f"{API}/login",
+                "label": _("Token or address"),
+                "button": _("Log in"),
+                "refused": _("This token is not known, or it was used already. Start the hub again for a fresh one."),
+            },
+        )
+        st.caption(_("Only people with a token see parts, cases and results."))
+
+
+# --- catalogues: the same for everybody ---------------------------------------------------------------------------
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def _solvers(_client: Client) -> list[dict[str, Any]]:
+    return _client.solvers()
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def _materials(_client: Client) -> dict[str, dict[str, Any]]:
+    return _client.materials()
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def _templates(_client: Client) -> list[dict[str, Any]]:
+    return _client.templates()
+
+
+def solvers() -> list[dict[str, Any]]:
+    return _or_none(lambda: _solvers(client())) or []
+
+
+def solver(name: str) -> dict[str, Any]:
+    """A solver's description; empty where there is none of that name."""
+    return next((s for s in solvers() if s["name"] == name), {})
+
+
+def solver_titles() -> dict[str, str]:
+    """Name -> title in the reader's language."""
+    return {s["name"]: s["title"].get(language()) or s["title"].get("en") or s["name"] for s in solvers()}
+
+
+def materials() -> dict[str, dict[str, Any]]:
+    return _or_none(lambda: _materials(client())) or {}
+
+
+def templates() -> list[dict[str, Any]]:
+    return _or_none(lambda: _templates(client())) or []
+
+
+@st.cache_data(show_spinner=False)
+def material_fields() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Property of a material -> its SI unit and the units it may be typed in."""
+    found = {}
+    for name, part in Material.model_json_schema()["properties"].items():
+        parts = [part, *part.get("anyOf", ())]
+        with_unit = next((p for p in parts if "x-unit" in p), None)
+        if with_unit:
+            found[name] = (with_unit["x-unit"], tuple(with_unit["x-units"]))
+    return found
+
+
+def property_text(name: str, value: Any) -> str:
+    """A property of a material as people read it."""
+    unit = material_fields().get(name, ("", ()))[0]
+    return si(float(value), unit, 4) if isinstance(value, (int, float)) else str(value)
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+
+def upload(name: str, content: bytes) -> dict[str, Any] | None:
+    """Hand a file to the hub; what is wrong with it is shown."""
+    return _told(lambda: client().upload(content, name))
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _checked(_client: Client, owner: str, file_id: str, unit: str | None) -> dict[str, Any]:
+    found = _client.file(file_id, wait=PATIENCE, unit=unit)
+    if found["state"] != "checked":
+        raise ClientError(504, "")
+    return found
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _faces_png(_client: Client, owner: str, file_id: str, unit: str | None) -> bytes:
+    return _client.faces_png(file_id, unit=unit)
+
+
+def checked_file(geometry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The file of a case's geometry with its verdict, read in the unit that the case says."""
+    file_id, unit = geometry.get("file"), geometry.get("unit")
+    if not file_id:
+        return None
+    try:
+        return _or_none(lambda: _checked(client(), owner(), file_id, unit))
+    except Unreachable:
+        st.warning(_("Reading this part takes very long. Try again in a moment."), icon=":material/hourglass_top:")
+        return None
+
+
+def verdict(draft: Draft) -> dict[str, Any] | None:
+    """The verdict on a draft's part."""
+    found = checked_file(draft.case.get("geometry") or {})
+    if found is None:
+        return None
+    draft.file_name = draft.file_name or found["name"]
+    return found["verdict"]  # type: ignore[no-any-return]
+
+
+def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
+    """The part with its faces numbered and coloured."""
+    file_id = geometry.get("file")
+    if not file_id:
+        return None
+    return _or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
+
+
+def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was read of a part, in words."""
+    sources = {
+        "file": _("{unit}, as the file says"),
+        "override": _("{unit}, as you said"),
+        "assumed": _("{unit}, assumed: the file does not say"),
+    }
+    said = []
+    if found.get("size"):
+        said.append((_("Size"), size(found["size"])))
+    if found.get("unit"):
+        said.append((_("Unit"), sources.get(str(found.get("unit_source")), "{unit}").format(unit=found["unit"])))
+    bodies = found.get("bodies") or []
+    if bodies:
+        said.append((_("Solids"), str(len(bodies))))
+        said.append((_("Volume"), si(sum(b["volume"] for b in bodies), "m**3", 4)))
+    if found.get("faces"):
+        said.append((_("Faces"), str(len(found["faces"]))))
+    if found.get("thinnest"):
+        said.append((_("Thinnest wall"), si(found["thinnest"], "m")))
+    cost = (found.get("cost") or {}).get("normal")
+    if cost:
+        said.append((_("A normal mesh"), _("about {n} elements", n=count(cost["tets"]))))
+    return said
+
+
+# --- cases and runs -----------------------------------------------------------------------------------------------
+
+
+def check(case: Mapping[str, Any]) -> dict[str, Any]:
+    """What the hub says of a case before it runs."""
+    with st.spinner(_("Checking …")):
+        try:
+            return client().check(case)
+        except Refused as refused:
+            return {"problems": [p.model_dump() for p in refused.problems]}
+        except ClientError as error:
+            if error.status == 0:
+                raise _away(error) from None
+            return {"problems": [Problem(where="the hub", found=str(error), expected="an answer").model_dump()]}
+
+
+def submit(case: Mapping[str, Any], until: str = "report") -> dict[str, Any] | None:
+    return _told(lambda: client().submit(case, until=until))
+
+
+def runs(*, state: str | None = None, limit: int = 25, before: str | None = None) -> list[dict[str, Any]]:
+    return _or_none(lambda: client().runs(state=state, limit=limit, before=before)) or []
+
+
+def run(run_id: str) -> dict[str, Any] | None:
+    return _or_none(lambda: client().run(run_id))
+
+
+def log(run_id: str, stage: str | None = None) -> str:
+    return _or_none(lambda: client().log(run_id, stage)) or ""
+
+
+def cancel(run_id: str) -> None:
+    _told(lambda: client().cancel(run_id))
+
+
+def result(run_id: str) -> dict[str, Any] | None:
+    return _or_none(lambda: client().result(run_id))
+
+
+def files(run_id: str) -> list[str]:
+    return _or_none(lambda: client().files(run_id)) or []
+
+
+def file_url(run_id: str, name: str) -> str:
+    """Where the browser itself fetches a file, so that large ones do not pass through this process."""
+    return f"{API}/runs/{run_id}/files/{name}"
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _content(_client: Client, owner: str, run_id: str, name: str) -> bytes:
+    return _client.download(run_id, name)
+
+
+def content(run_id: str, name: str) -> bytes | None:
+    """A small file of a run that has ended."""
+    return _or_none(lambda: _content(client(), owner(), run_id, name))
+
+
+def orchestration_away() -> bool:
+    """Nothing starts runs just now: they wait."""
+    return (_or_none(client().health) or {}).get("orchestration") == "away"
+
+
+def took(found: Mapping[str, Any]) -> float | None:
+    """How long a run took, from its start or else its submission [s]."""
+    times = found.get("times") or {}
+    begun, ended = times.get("started") or times.get("created"), times.get("ended")
+    return max(0.0, ended - begun) if begun and ended else None
+
+
+def elapsed(found: Mapping[str, Any]) -> float | None:
+    """How long a run has been working [s]."""
+    begun = (found.get("times") or {}).get("started")
+    return max(0.0, time.time() - begun) if begun else None
+
+
+def made(found: Mapping[str, Any]) -> float | None:
+    return (found.get("times") or {}).get("created")
+
+
+# --- drafts and ways between pages --------------------------------------------------------------------------------
+
+
+def draft() -> Draft | None:
+    """The draft that the page's address names, if it is the reader's."""
+    return drafts().get(st.query_params.get("draft", ""), owner())
+
+
+def new_draft(case: Mapping[str, Any], file_name: str = "") -> Draft:
+    return drafts().new(owner(), case, file_name)
+
+
+def open_draft(case: Mapping[str, Any], file_name: str = "", step: int = 1) -> None:
+    """Go to the wizard with a case; faces it selects are looked up first."""
+    made_now = new_draft(case, file_name)
+    if made_now.selections:
+        found = verdict(made_now)
+        if found:
+            made_now.find_again(found.get("faces") or [])
+        made_now.faces = {**(check(made_now.document()).get("faces") or {}), **made_now.faces}
+    st.switch_page(PAGES["case"], query_params={"draft": made_now.id, "step": str(step)})
+
+
+def open_template(name: str) -> None:
+    template = next((t for t in templates() if t["name"] == name), None)
+    if template:
+        open_draft(template["case"], template["geometry_name"])
+
+
+def duplicate(found: Mapping[str, Any]) -> None:
+    """Go to the wizard with the case of a run, as it was typed."""
+    case = _or_none(lambda: client().case(found["id"]))
+    if case is None:
+        st.error(_("The case of this run is not for you to see."), icon=":material/lock:")
+        return
+    open_draft(case, found.get("geometry_name") or "", step=2)
+
+
+def open_run(run_id: str) -> None:
+    st.switch_page(PAGES["run"], query_params={"run": run_id})
+
+
+def link_to_run(run_id: str, label: str) -> None:
+    """A link with a label that is escaped already."""
+    st.page_link(PAGES["run"], label=label, query_params={"run": run_id})
+
+
+def link_to(page: str, label: str, icon: str | None = None) -> None:
+    st.page_link(PAGES[page], label=label, icon=icon)

@@ -1,0 +1,131 @@
+"""What several pages show: states, problems, words of people and solvers, all of it inert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import streamlit as st
+
+from hub.problem import Problem
+from ui.words import _, language, plain
+
+Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
+
+#: Of a run: colour and symbol. Failure never looks like success.
+STATES: dict[str, tuple[Colour, str]] = {
+    "queued": ("gray", ":material/schedule:"),
+    "running": ("blue", ":material/autorenew:"),
+    "cancelling": ("orange", ":material/hourglass_top:"),
+    "done": ("green", ":material/check_circle:"),
+    "failed": ("red", ":material/error:"),
+    "refused": ("orange", ":material/front_hand:"),
+    "cancelled": ("gray", ":material/block:"),
+}
+ENDED = ("done", "failed", "refused", "cancelled")
+
+
+def state_name(state: str) -> str:
+    names = {
+        "queued": _("waiting"),
+        "running": _("running"),
+        "cancelling": _("being cancelled"),
+        "done": _("done"),
+        "failed": _("failed"),
+        "refused": _("refused"),
+        "cancelled": _("cancelled"),
+    }
+    return names.get(state, state)
+
+
+def stage_name(stage: str | None) -> str:
+    names = {
+        "check": _("checking the part"),
+        "mesh": _("meshing"),
+        "solve": _("solving"),
+        "report": _("writing the report"),
+    }
+    return names.get(stage or "", stage or "")
+
+
+def state_badge(state: str) -> None:
+    colour, icon = STATES.get(state, ("gray", ":material/help:"))
+    st.badge(plain(state_name(state)), icon=icon, color=colour)
+
+
+def problem(found: Problem) -> None:
+    """One problem in words: what stands there, what was expected, what to do."""
+    text = f"**{plain(where_in_words(found.where))}**: {plain(found.found)}."
+    if found.expected:
+        text += " " + _("Expected: {what}.", what=plain(found.expected.rstrip(".")))
+    if found.todo:
+        text += f"  \n→ {plain(found.todo)}"
+    box = {"error": st.error, "question": st.info, "warning": st.warning}[found.severity]
+    icon = {"error": ":material/error:", "question": ":material/help:", "warning": ":material/warning:"}
+    box(text, icon=icon[found.severity])
+
+
+def problems(found: Iterable[Problem], *starts: str) -> list[Problem]:
+    """Show the problems whose place starts with one of `starts` (all where none is given); returns the others."""
+    rest = []
+    for each in found:
+        if not starts or each.where.startswith(starts):
+            problem(each)
+        else:
+            rest.append(each)
+    return rest
+
+
+def where_in_words(where: str) -> str:
+    """``conditions[0].value`` as ``Condition 1, value``."""
+    parts = []
+    for part in where.split("."):
+        name, _open, rest = part.partition("[")
+        index = rest.rstrip("]")
+        words = name.replace("_", " ")
+        if index.isdigit():
+            singular = {"conditions": _("condition"), "bodies": _("body"), "quantities": _("quantity")}
+            words = f"{singular.get(name, words)} {int(index) + 1}"
+        parts.append(words)
+    text = ", ".join(p for p in parts if p)
+    return text[:1].upper() + text[1:]
+
+
+def moment(stamp: str | float | None) -> datetime | None:
+    """A time of the API as a local, aware datetime."""
+    if stamp is None or stamp == "":
+        return None
+    if isinstance(stamp, (int, float)):
+        found = datetime.fromtimestamp(stamp, UTC)
+    else:
+        found = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found
+
+
+def ago(stamp: str | float | None) -> str:
+    """How long ago, in words."""
+    then = moment(stamp)
+    if then is None:
+        return ""
+    seconds = max(0.0, (datetime.now(UTC) - then).total_seconds())
+    if seconds < 60:
+        return _("just now")
+    if seconds < 3600:
+        return _("{n} min ago", n=round(seconds / 60))
+    if seconds < 86400:
+        return _("{n} h ago", n=round(seconds / 3600))
+    return then.strftime("%d/%m/%Y" if language() == "it" else "%d %b %Y")
+
+
+def lines(items: Iterable[str]) -> None:
+    """A list of somebody's texts."""
+    st.markdown("\n".join(f"- {plain(item)}" for item in items))
+
+
+def properties(material: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """(name, value as typed) of the properties that a material has."""
+    for name, value in material.items():
+        if name not in ("name", "source") and value is not None:
+            yield name, str(value)
