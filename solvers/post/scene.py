@@ -171,8 +171,8 @@ class Scene:
         look.SetColor(*(c / 255 for c in colour))
         look.SetOpacity(opacity)
         if lit:
-            look.SetAmbient(0.62 if gentle else 0.45)
-            look.SetDiffuse(0.42 if gentle else 0.62)
+            look.SetAmbient(0.62 if gentle else 0.52)
+            look.SetDiffuse(0.42 if gentle else 0.56)
         else:
             look.LightingOff()
         self._renderer.AddActor(actor)
