@@ -42,7 +42,7 @@ _TAKES: dict[str, dict[str, tuple[str, ...]]] = {
     "mesh": {"check": ("verdict.json",)},
     "solve": {"mesh": ("mesh.npz", "mesh.json")},
     "report": {
-        "check": ("verdict.json", "faces.png"),
+        "check": ("verdict.json", "faces.png", "surface.npz"),
         "mesh": ("mesh.json", "mesh.png"),
         "solve": ("answer.json", "fields.vtu"),
     },
@@ -108,6 +108,7 @@ def _key(run: Run, stage: Stage) -> Path:
     question = {
         "geometry": sha256(run.folder / order.geometry),
         "kind": order.geometry,
+        "words in pictures": case.get("language"),
         "read as": {k: v for k, v in case["geometry"].items() if k != "file"},
         "mesh": case.get("mesh"),
         "selections": case.get("selections"),
