@@ -6,7 +6,6 @@ cookie that scripts cannot read and other sites cannot make it send.
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 
 from hub.runfolder import write_whole
@@ -56,11 +55,8 @@ def local_token(settings: Settings, store: Store) -> str:
         pass
     administrator = store.members.first("This machine", "Administrator")
     token = store.members.mint(administrator)
-    mask = os.umask(0o077)
-    try:
-        write_whole(settings.token_file, token + "\n")
-    finally:
-        os.umask(mask)
+    write_whole(settings.token_file, token + "\n")  # into a folder that is closed to others
+    settings.token_file.chmod(0o600)
     return token
 
 
