@@ -31,6 +31,8 @@ SCALE_WIDTH = 300
 SHOWN = 0.07
 #: Where the highest two thousandths of the surface lie beyond this many times the rest, the colours end before them.
 PEAK = 1.6
+#: ... and where the lowest value matters, at so many times it.
+TIMES_LOWEST = 6.0
 
 #: viridis (van der Walt and Smith, matplotlib, CC0): even in lightness, safe for colour-blind readers, at 17 places.
 VIRIDIS = ((68, 1, 84), (72, 24, 106), (71, 45, 123), (66, 64, 134), (59, 82, 139), (51, 99, 141), (44, 114, 142),
@@ -40,7 +42,11 @@ VIRIDIS = ((68, 1, 84), (72, 24, 106), (71, 45, 123), (66, 64, 134), (59, 82, 13
 CONDITION_COLOURS = ((68, 119, 170), (238, 102, 119), (34, 136, 51), (204, 187, 68), (102, 204, 238), (170, 51, 119))
 
 
-def colour_table() -> npt.NDArray[np.uint8]:
+#: Colours (k, 3).
+Colours = npt.NDArray[np.uint8]
+
+
+def colour_table() -> Colours:
     """viridis as (256, 3)."""
     at = np.linspace(0, 1, len(VIRIDIS))
     steps = np.linspace(0, 1, 256)
@@ -213,22 +219,25 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
         moved = fields.everywhere[view.warp]
         factor = magnification(float(np.linalg.norm(moved, axis=1).max()), size)
         points, nodes = points + factor * fields.surface[view.warp], nodes + factor * moved
-    low, high = float(everywhere.min()), float(everywhere.max())
-    top = float(np.quantile(values, 0.998))
+    low, high = float(np.nanmin(everywhere)), float(np.nanmax(everywhere))
+    quantity = answer.quantities.get(view.mark) if view.mark else None
+    # where the lowest value is what matters, as with a safety factor, it gets the bright end of the colours
+    lowest = quantity is not None and abs(quantity.value - low) < abs(quantity.value - high)
+    top = TIMES_LOWEST * low if lowest and low > 0 else float(np.nanquantile(values, 0.998))
     cut = top > low and high - low > PEAK * (top - low)
     top = top if cut else high
-    places = {"max": nodes[int(everywhere.argmax())], "min": nodes[int(everywhere.argmin())]}
-    quantity = answer.quantities.get(view.mark) if view.mark else None
+    colours = colour_table()[::-1] if lowest else colour_table()
+    places = {"max": nodes[int(np.nanargmax(everywhere))], "min": nodes[int(np.nanargmin(everywhere))]}
     if quantity is not None and quantity.at is not None:
         places["mark"] = nodes[int(((fields.nodes - np.array(quantity.at)) ** 2).sum(axis=1).argmin())]
     if view.warp not in fields.shares:
         fields.shares[view.warp] = shares(points, fields.triangles)
-    targets = [places.get("mark", places["max"]), places["max"]]
+    targets = [places[key] for key in ("mark", "min" if lowest else "max") if key in places]
     look = best_view(points, fields.triangles, targets, fields.shares[view.warp])
     stage = Scene()
     if view.warp:
         stage.lines(fields.points, fields.edges, colour=(150, 156, 164), width=1.2)
-    stage.surface(points, fields.triangles, values=values, table=(colour_table(), low, top), gentle=True)
+    stage.surface(points, fields.triangles, values=values, table=(colours, low, top), gentle=True)
     stage.lines(points, fields.edges, width=1.2, opacity=0.75)
     sheet = Sheet(*PANEL)
     sheet.paste(stage.draw(look))
@@ -240,8 +249,11 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     }
     if "mark" in places and quantity is not None:
         texts["mark"] = language.quantity(quantity.value, quantity.unit, quantity.error)
-        if np.linalg.norm(places["mark"] - places["max"]) < 0.01 * size:
-            del places["max"]
+        for key in ("max", "min"):  # the marked place says it already
+            if np.linalg.norm(places["mark"] - places[key]) < 0.01 * size:
+                del places[key]
+    if lowest or (cut and "mark" in places):
+        places.pop("max", None)  # a value beyond the scale, or of no interest
     for key in [k for k in ("mark", "max", "min") if k in places]:
         if hidden(points, fields.triangles, look, places[key]):
             texts[key] += f" ({language.say('behind')})"
@@ -252,7 +264,7 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     if cut:
         note = "; ".join(filter(None, [note, language.say("higher", f"{show(top)} {sign}")]))
     said = language.say("alt_field", language.of(view.title, view.name), f"{show(low)} {sign}", f"{show(high)} {sign}")
-    sheet = beside([narrowed(sheet, 820), _scale(low, top, cut, (scale, offset, sign), language)])
+    sheet = beside([narrowed(sheet, 820), _scale(low, top, cut, colours, (scale, offset, sign), language)])
     return _with_line(sheet, note), note, said
 
 
@@ -291,12 +303,19 @@ def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
         sheet.tag(at, text, 26)
 
 
-def _scale(low: float, top: float, cut: bool, unit: tuple[float, float, str], language: Language) -> Sheet:
-    """The colours from `low` to `top` (SI), with round numbers of the unit."""
+def _scale(
+    low: float,
+    top: float,
+    cut: bool,
+    colours: npt.NDArray[np.uint8],
+    unit: tuple[float, float, str],
+    language: Language,
+) -> Sheet:
+    """The colours from `low` to `top` (SI), with round numbers of the unit; an arrow where values go on above."""
     scale, offset, sign = unit
     sheet = Sheet(SCALE_WIDTH, PANEL[1])
     left, right, above, below = 20, 64, 170, PANEL[1] - 150
-    table = colour_table()[::-1]
+    table = colours[::-1]
     rows = np.linspace(0, 255, below - above).round().astype(int)
     sheet.paste(np.repeat(table[rows][:, None], right - left, axis=1), (left, above))
     sheet.pen.rectangle((left, above, right, below), outline=INK, width=2)
