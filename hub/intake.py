@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 import hub
 from hub.case import Frozen, Geometry, Mesh
@@ -89,7 +89,7 @@ class Facts(Frozen):
     wires: int = 0
     contacts: tuple[Contact, ...] = ()
     thinnest: float | None = None
-    cost: dict[Literal["coarse", "normal", "fine"], MeshCost] = {}
+    cost: dict[Literal["coarse", "normal", "fine"], MeshCost] = Field(default_factory=dict)
     notes: tuple[Problem, ...] = ()
 
 
@@ -115,8 +115,8 @@ class GeometryVerdict(Frozen):
     nonmanifold_edges: int = 0
     contacts: tuple[Contact, ...] = ()
     thinnest: float | None = None
-    cost: dict[Literal["coarse", "normal", "fine"], MeshCost] = {}
-    isolation: dict[str, str] = {}
+    cost: dict[Literal["coarse", "normal", "fine"], MeshCost] = Field(default_factory=dict)
+    isolation: dict[str, str] = Field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from hub.case import FaceType, Frozen
+from collections.abc import Callable, Sequence
+from math import dist, hypot, log
+from typing import Protocol
+
+from hub.case import (
+    ByColour,
+    ByName,
+    ByRule,
+    BySignature,
+    Case,
+    FaceType,
+    Frozen,
+    Selection,
+    Signature,
+    Together,
+)
+from hub.problem import Problem, excerpt, path
+from hub.units import Vector
 
 
 class Face(Frozen):
@@ -29,3 +46,304 @@ class Face(Frozen):
     neighbours: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     colour: str | None = None
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _Part(Protocol):
+    """The part of hub.intake.GeometryVerdict that selections need."""
+
+    @property
+    def faces(self) -> Sequence[Face]: ...
+    @property
+    def bodies(self) -> Sequence[_Named]: ...
+
+
+# --- how a selection finds its faces again --------------------------------------------------------------------
+
+#: Faces of a signature are looked for among those this like it or better (0 the same, 1 nothing in common).
+LIKE = 0.35
+#: The best face must be better than the second by this, or a person is asked.
+CLEAR = 0.06
+#: Tolerances of rules: angles as the cosine of 1 degree, radii and areas relative.
+ALIGNED = 0.99985
+SAME_RADIUS, SAME_AREA = 0.005, 0.01
+
+
+def signature(face: Face) -> Signature:
+    """What a picked face looks like, to be stored in a case."""
+    return Signature(
+        type=face.type,
+        area=face.area,
+        centroid=face.centroid,
+        normal=face.normal,
+        axis=face.axis,
+        radius=face.radius,
+        neighbours=len(face.neighbours),
+        name=face.names[0] if face.names else None,
+    )
+
+
+def in_words(face: Face) -> str:
+    """``face 3 (hole, radius 5.5 mm, at 5, 16, 34 mm)``: how a face is called where people read."""
+    what = {"cylinder": "hole" if face.inside else "cylinder", "other": "curved face"}.get(face.type, face.type)
+    radius = f", radius {face.radius * 1e3:.4g} mm" if face.radius is not None else ""
+    x, y, z = (f"{c * 1e3 + 0.0:.4g}" for c in face.centroid)
+    return f"face {face.index + 1} ({what}{radius}, {face.area * 1e6:.4g} mm2, at {x}, {y}, {z} mm)"
+
+
+def resolve(
+    selection: Selection, faces: Sequence[Face], bodies: Sequence[str] = (), *, where: str = "selections"
+) -> list[int] | Problem:
+    """Indices of the faces a selection means, or the question to ask where it means none or not clearly these.
+
+    bodies : names of the bodies, in the order of ``Face.bodies``
+    """
+    match selection:
+        case ByName():
+            found = [f for f in faces if selection.name in f.names]
+            return _counted(found, selection.count, f"the name {excerpt(selection.name)}", faces, where)
+        case ByColour():
+            found = [f for f in faces if (f.colour or "").lower() == selection.colour.lower()]
+            return _counted(found, selection.count, f"the colour {selection.colour}", faces, where)
+        case ByRule():
+            return _by_rule(selection, faces, bodies, where)
+        case BySignature():
+            return _by_signature(selection, faces, where)
+        case Together():
+            indices: set[int] = set()
+            for i, one in enumerate(selection.any):
+                part = resolve(one, faces, bodies, where=f"{where}.any[{i}]")
+                if isinstance(part, Problem):
+                    return part
+                indices |= set(part)
+            return sorted(indices)
+
+
+def resolve_all(case: Case, verdict: _Part) -> tuple[dict[str, list[int]], list[Problem]]:
+    """(name of each selection that was found -> indices into the faces of the verdict, questions for the others)."""
+    names = [body.name for body in verdict.bodies]
+    faces: dict[str, list[int]] = {}
+    problems = []
+    for name, selection in case.selections.items():
+        found = resolve(selection, verdict.faces, names, where=path(["selections", name]))
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            faces[name] = found
+    return faces, problems
+
+
+def _question(code: str, where: str, found: str, expected: str, todo: str, candidates: Sequence[Face] = ()) -> Problem:
+    shown = candidates[:6]
+    if shown:
+        todo = f"{todo} Near to it: {'; '.join(map(in_words, shown))}."
+    return Problem(
+        where=where,
+        found=found,
+        expected=expected,
+        todo=todo,
+        severity="question",
+        code=code,
+        choices=tuple(str(f.index + 1) for f in shown),
+    )
+
+
+def _counted(
+    found: Sequence[Face],
+    count: int | None,
+    what: str,
+    near: Sequence[Face],
+    where: str,
+) -> list[int] | Problem:
+    """The indices if there are `count` (at least one where it is not said), else a question."""
+    if found and (count is None or len(found) == count):
+        return sorted(f.index for f in found)
+    if found:
+        expected = "exactly 1 face" if count == 1 else f"exactly {count} faces"
+        return _question(
+            "selection-count",
+            where,
+            f"{len(found)} face{'s' if len(found) != 1 else ''} with {what}",
+            expected,
+            f"Say more (type, normal, radius, near ...), or count: {len(found)} if all are meant.",
+            found,
+        )
+    expected = f"{count} face{'s' if count != 1 else ''}" if count else "at least one face"
+    return _question(
+        "selection-empty", where, f"no face with {what}", expected, "Pick the faces again or change the rule.", near
+    )
+
+
+def _by_rule(rule: ByRule, faces: Sequence[Face], bodies: Sequence[str], where: str) -> list[int] | Problem:
+    """Each condition in turn narrows the faces; ``extreme`` and ``near`` then choose among what is left."""
+    left = list(faces)
+    said: list[str] = []
+
+    def keep(words: str, fits: Callable[[Face], bool]) -> Problem | None:
+        nonlocal left
+        before, left = left, [f for f in left if fits(f)]
+        said.append(words)
+        if left:
+            return None
+        return _question(
+            "selection-empty",
+            where,
+            f"no face with {', '.join(said)}",
+            f"{rule.count} face{'s' if rule.count != 1 else ''}",
+            "Change the rule or pick the faces.",
+            before,
+        )
+
+    if rule.body is not None:
+        if rule.body not in bodies:
+            return _question(
+                "unknown-body",
+                where,
+                f"no body {excerpt(rule.body)}",
+                f"one of {', '.join(map(excerpt, bodies[:20]))}",
+                "Correct the name of the body.",
+            )
+        number = list(bodies).index(rule.body)
+        empty = keep(f"body {excerpt(rule.body)}", lambda f: number in f.bodies)
+        if empty:
+            return empty
+    tests: list[tuple[str, Callable[[Face], bool]]] = []
+    if rule.type is not None:
+        tests.append((f"type {rule.type}", lambda f: f.type == rule.type))
+    if (normal := rule.normal) is not None:
+        tests.append((f"normal {_show(normal)}", lambda f: f.normal is not None and _dot(f.normal, normal) > ALIGNED))
+    if (axis := rule.axis) is not None:
+        tests.append((f"axis {_show(axis)}", lambda f: f.axis is not None and abs(_dot(f.axis, axis)) > ALIGNED))
+    if (radius := rule.radius) is not None:
+        tests.append(
+            (
+                f"radius {radius * 1e3:.4g} mm",
+                lambda f: f.radius is not None and abs(f.radius - radius) <= SAME_RADIUS * radius,
+            )
+        )
+    if rule.inside is not None:
+        tests.append(("inside a hole" if rule.inside else "outside", lambda f: f.inside is rule.inside))
+    if (area := rule.area) is not None:
+        tests.append((f"area {area * 1e6:.4g} mm2", lambda f: abs(f.area - area) <= SAME_AREA * area))
+    for words, fits in tests:
+        empty = keep(words, fits)
+        if empty:
+            return empty
+    what = ", ".join(said) or "this place"
+    if rule.extreme is not None:
+        sign, at = (-1 if rule.extreme.startswith("-") else 1), "xyz".index(rule.extreme[-1])
+        return _first(left, lambda f: -sign * f.centroid[at], rule.count, f"{what}, farthest to {rule.extreme}", where)
+    if (near := rule.near) is not None:
+        return _first(left, lambda f: dist(f.centroid, near), rule.count, f"{what}, nearest to the point", where)
+    return _counted(left, rule.count, what, faces, where)
+
+
+def _first(
+    faces: Sequence[Face], key: Callable[[Face], float], count: int, what: str, where: str
+) -> list[int] | Problem:
+    """The `count` faces with the smallest key; a question where the last of them and the next cannot be told apart."""
+    ranked = sorted(faces, key=key)
+    if len(ranked) < count:
+        return _counted(ranked, count, what, faces, where)
+    if len(ranked) > count:
+        size = max(dist(a.centroid, b.centroid) for a in (ranked[0],) for b in faces)
+        last, following = key(ranked[count - 1]), key(ranked[count])
+        if following - last <= 1e-4 * size:
+            tied = [f for f in ranked if abs(key(f) - last) <= 1e-4 * size]
+            return _counted(
+                sorted({f.index: f for f in [*ranked[:count], *tied]}.values(), key=key), count, what, faces, where
+            )
+    return sorted(f.index for f in ranked[:count])
+
+
+def _by_signature(selection: BySignature, faces: Sequence[Face], where: str) -> list[int] | Problem:
+    """Every signature with its own face: clear ones first, so that they are not candidates for the others."""
+    scale = _extent(faces)
+    costs = [[_unlike(s, f, scale) for f in faces] for s in selection.faces]
+    taken: dict[int, int] = {}
+    waiting = list(range(len(costs)))
+    while waiting:
+        best: tuple[float, int, int, list[int]] | None = None
+        for i in waiting:
+            ranked = sorted((k for k in range(len(faces)) if k not in taken), key=lambda k: costs[i][k])
+            if ranked and costs[i][ranked[0]] <= LIKE and (best is None or costs[i][ranked[0]] < best[0]):
+                best = costs[i][ranked[0]], i, ranked[0], ranked
+        if best is None:
+            i = waiting[0]
+            ranked = sorted(range(len(faces)), key=lambda k: costs[i][k])
+            return _question(
+                "selection-empty",
+                f"{where}.faces[{i}]",
+                f"no face like the picked one ({_picked(selection.faces[i])})",
+                "the face that was picked",
+                "The part has changed there; pick the face again.",
+                [faces[k] for k in ranked[:4]],
+            )
+        cost, i, chosen, ranked = best
+        rivals = [k for k in ranked[1:] if costs[i][k] - cost < CLEAR and costs[i][k] <= LIKE]
+        # a rival that another signature fits better is no rival
+        rivals = [
+            k for k in rivals if not any(j != i and costs[j][k] + CLEAR <= min(costs[i][k], LIKE) for j in waiting)
+        ]
+        if rivals:
+            return _question(
+                "selection-ambiguous",
+                f"{where}.faces[{i}]",
+                f"{len(rivals) + 1} faces like the picked one ({_picked(selection.faces[i])})",
+                "one face that is clearly it",
+                "The part has changed there; pick the face again.",
+                [faces[k] for k in (chosen, *rivals)],
+            )
+        taken[chosen] = i
+        waiting.remove(i)
+    return sorted(faces[k].index for k in taken)
+
+
+def _unlike(wanted: Signature, face: Face, scale: float) -> float:
+    """How unlike a face is to a signature: 0 the same, 1 or more another face. `scale`: extent of the part [m].
+
+    A revision moves faces and changes their areas a little, and rarely their kind, direction or radius.
+    """
+    if wanted.type != face.type and "other" not in (wanted.type, face.type):
+        return 2.0
+    cost = 0.3 if wanted.type != face.type else 0.0
+    if wanted.normal is not None and face.normal is not None:
+        cost += 2.0 * (1 - _dot(wanted.normal, face.normal))
+    if wanted.axis is not None and face.axis is not None:
+        cost += 2.0 * (1 - abs(_dot(wanted.axis, face.axis)))
+    if wanted.radius is not None and face.radius is not None:
+        cost += min(1.5 * abs(log(face.radius / wanted.radius)), 1.0)
+    cost += min(0.35 * abs(log(face.area / wanted.area)), 0.5)
+    cost += 3.0 * dist(wanted.centroid, face.centroid) / scale
+    if wanted.neighbours is not None:
+        cost += min(0.02 * abs(wanted.neighbours - len(face.neighbours)), 0.1)
+    if wanted.name is not None and face.names:
+        cost += -0.2 if wanted.name in face.names else 0.1
+    return cost
+
+
+def _picked(s: Signature) -> str:
+    x, y, z = (f"{c * 1e3 + 0.0:.4g}" for c in s.centroid)
+    radius = f", radius {s.radius * 1e3:.4g} mm" if s.radius is not None else ""
+    return f"{s.type}{radius}, {s.area * 1e6:.4g} mm2, at {x}, {y}, {z} mm"
+
+
+def _extent(faces: Sequence[Face]) -> float:
+    """The diagonal of the box around the centroids, and at least the side of the largest face [m]."""
+    spans = (
+        [max(f.centroid[k] for f in faces) - min(f.centroid[k] for f in faces) for k in range(3)] if faces else [1.0]
+    )
+    return max(hypot(*spans), max((f.area for f in faces), default=1.0) ** 0.5, 1e-12)
+
+
+def _dot(a: Vector, b: Vector) -> float:
+    return sum(p * q for p, q in zip(a, b, strict=True))
+
+
+def _show(v: Vector) -> str:
+    axes = [s + "xyz"[k] for k in range(3) for s, t in (("", 1), ("-", -1)) if v[k] == t]
+    return axes[0] if axes else "(" + ", ".join(f"{c:.3g}" for c in v) + ")"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from solvers.meshing.cad import Surface
 from solvers.meshing.sizing import FILL, Sizing
 

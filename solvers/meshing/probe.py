@@ -13,6 +13,7 @@ from hub.case import Mesh
 from hub.filekind import Kind
 from hub.intake import METRES, Contact, Facts, MeshCost, Solid
 from hub.problem import Problem
+from hub.selection import Face
 from hub.solver import StageError
 from hub.units import Vector
 from solvers.meshing import cad, sizing, units

@@ -9,6 +9,7 @@ import gmsh
 import numpy as np
 
 from hub.case import Mesh
+from solvers.meshing.cad import Topology
 
 Fineness = Literal["coarse", "normal", "fine"]
 
@@ -58,3 +59,44 @@ def diagonal() -> float:
     """Of the model's box."""
     box = np.array(gmsh.model.getBoundingBox(-1, -1))
     return float(np.linalg.norm(box[3:] - box[:3]))
+
+
+def narrow_faces(topology: Topology, size: Sizing) -> None:
+    """Smaller elements along faces that are narrower than an element, so that they are not filled with slivers."""
+    wanted: dict[int, float] = {}
+    for face in topology.faces:
+        border = sum(gmsh.model.occ.getMass(1, e) for e in topology.edges[face])
+        if border <= 0:
+            continue
+        width = 2 * gmsh.model.occ.getMass(2, face) / border
+        local = max(1.5 * width, size.largest / 4)
+        if local < size.largest:
+            for _, point in gmsh.model.getBoundary([(2, face)], recursive=True):
+                wanted[point] = min(local, wanted.get(point, local))
+    for point, local in wanted.items():
+        gmsh.model.mesh.setSize([(0, point)], local)
+
+
+def refine(places: list[tuple[list[int], float]], size: Sizing) -> None:
+    """Finer elements on faces: (tags of faces, size) each; from there they grow by a third of the distance."""
+    fields = []
+    for faces, local in places:
+        distance = gmsh.model.mesh.field.add("Distance")
+        gmsh.model.mesh.field.setNumbers(distance, "SurfacesList", faces)
+        gmsh.model.mesh.field.setNumber(distance, "Sampling", 40)
+        threshold = gmsh.model.mesh.field.add("Threshold")
+        growth = max(size.largest - local, 0.0) * 3
+        for name, value in (
+            ("InField", distance),
+            ("SizeMin", local),
+            ("SizeMax", max(size.largest, local)),
+            ("DistMin", local),
+            ("DistMax", local + growth),
+        ):
+            gmsh.model.mesh.field.setNumber(threshold, name, value)
+        fields.append(threshold)
+    if fields:
+        smallest = gmsh.model.mesh.field.add("Min")
+        gmsh.model.mesh.field.setNumbers(smallest, "FieldsList", fields)
+        gmsh.model.mesh.field.setAsBackgroundMesh(smallest)
+        gmsh.option.setNumber("Mesh.MeshSizeMin", min([size.smallest, *(local for _, local in places)]))

@@ -1,0 +1,264 @@
+"""Fill a CAD model with tetrahedra whose sides follow the curved faces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gmsh
+import numpy as np
+
+from hub.case import Mesh
+from hub.meshfile import MeshFile
+from hub.selection import Face
+from hub.solver import StageError
+from solvers.meshing import cad, sizing
+from solvers.meshing.cad import Floats, Ints
+
+#: gmsh's numbers for element kinds, and the node order that VTK wants.
+TETS = {1: (4, 4), 2: (11, 10)}
+TRIANGLES = {1: (2, 3), 2: (9, 6)}
+TO_VTK = {4: [0, 1, 2, 3], 10: [0, 1, 2, 3, 4, 5, 6, 7, 9, 8]}
+#: Algorithms for the volume in the order in which they are tried: Delaunay, HXT (parallel), frontal.
+ALGORITHMS = (1, 10, 4)
+#: Elements below this scaled Jacobian are worked on; at or below zero the mesh is refused.
+POOR = 0.05
+#: The mesh's volume may differ from the part's by this: curved sides of second order cut corners a little.
+VOLUME_LOST = 0.02
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The model to mesh and how it came from the faces that intake numbered.
+
+    came_from : index of a face of the model -> indices of the faces of the verdict it is a piece of
+    """
+
+    topology: cad.Topology
+    came_from: dict[int, tuple[int, ...]]
+
+    def pieces(self, faces: Sequence[int]) -> list[int]:
+        """Faces of the model that make up faces of the verdict: the free pieces, or all where none is free."""
+        mine = [i for i, old in self.came_from.items() if set(old) & set(faces)]
+        free = [i for i in mine if len(self.topology.of_face[self.topology.faces[i]]) < 2]
+        whole = [i for i in mine if len(self.came_from[i]) and set(self.came_from[i]) <= set(faces)]
+        return sorted(free or whole or mine)
+
+
+def prepare(file: Path, kind: str, *, bonded: bool) -> Parts:
+    """Load the part; where `bonded`, cut touching bodies so that they share their common faces. Raises StageError."""
+    cad.load(file, kind)
+    before = cad.Topology.read()
+    if not bonded or len(before.bodies) < 2:
+        return Parts(before, {i: (i,) for i in range(len(before.faces))})
+    entities = [(3, b) for b in before.bodies] + [(2, f) for f in before.faces]
+    try:
+        _, parents = gmsh.model.occ.fragment(entities, [])
+        gmsh.model.occ.synchronize()
+    except Exception as error:  # gmsh has one kind of exception
+        raise StageError(
+            "not-joined",
+            f"The touching bodies could not be joined: {error}.",
+            "Say geometry.contacts: separate, or unite the bodies in the CAD system.",
+        ) from None
+    names: dict[int, str] = {}
+    for (dim, tag), children in zip(entities, parents, strict=True):
+        if dim == 3:
+            for _, child in children:
+                names.setdefault(int(child), before.names[before.bodies.index(tag)])
+    volumes = {int(t) for _, t in gmsh.model.getEntities(3)}
+    origin: dict[int, list[int]] = {}
+    for i, children in enumerate(parents[len(before.bodies) :]):
+        for _, child in children:
+            origin.setdefault(int(child), []).append(i)
+    after = cad.Topology.read({t: names[t] for t in volumes if t in names})
+    return Parts(after, {i: tuple(origin.get(tag, ())) for i, tag in enumerate(after.faces)})
+
+
+def mesh(
+    parts: Parts,
+    wanted: Mesh,
+    selections: Mapping[str, Sequence[int]],
+    factor: float,
+    *,
+    progress: Progress = lambda step, of, doing: None,
+    left: Callable[[], float] = lambda: float("inf"),
+) -> MeshFile:
+    """The mesh of the loaded model.
+
+    selections : name -> indices of faces of the verdict; factor : metres in one unit of the model
+    left : seconds that are left. Raises StageError where no valid mesh comes out.
+    """
+    begun = time.perf_counter()
+    topology = parts.topology
+    chosen = {name: parts.pieces(faces) for name, faces in selections.items()}
+    cad_volumes = [gmsh.model.occ.getMass(3, b) for b in topology.bodies]
+    size = sizing.sizing(wanted, sum(cad_volumes), sizing.diagonal(), unit=factor)
+    sizing.apply(size)
+    sizing.narrow_faces(topology, size)
+    sizing.refine(
+        [([topology.faces[i] for i in chosen[r.on]], r.size / factor) for r in wanted.refine if r.on in chosen], size
+    )
+    gmsh.option.setNumber("Mesh.SecondOrderLinear", 0)
+    tried: list[str] = []
+    for attempt, algorithm in enumerate(ALGORITHMS):
+        progress(attempt, len(ALGORITHMS), "meshing")
+        gmsh.model.mesh.clear()
+        gmsh.option.setNumber("Mesh.Algorithm3D", algorithm)
+        try:
+            gmsh.model.mesh.generate(3)
+            if wanted.order == 2:
+                gmsh.model.mesh.setOrder(2)
+        except Exception as error:  # gmsh has one kind of exception
+            tried.append(str(error)[:200])
+        else:
+            worst, where = _worst(wanted.order)
+            if worst < POOR and wanted.order == 2:
+                progress(attempt, len(ALGORITHMS), "untangling curved elements")
+                worst, where = _untangle(worst, where)
+            if worst > 0:
+                progress(len(ALGORITHMS), len(ALGORITHMS), "writing")
+                return _collect(parts, chosen, wanted.order, factor, cad_volumes, size, time.perf_counter() - begun)
+            at = ", ".join(f"{c * factor * 1e3:.4g}" for c in where)
+            tried.append(f"elements turned inside out near {at} mm")
+        if left() < time.perf_counter() - begun:
+            break
+    raise StageError(
+        "no-valid-mesh",
+        f"No valid mesh was found: {'; '.join(dict.fromkeys(tried))}.",
+        "Choose a finer mesh, refine that place, or simplify the part there (slivers, tiny steps, sharp tips).",
+    )
+
+
+def _worst(order: int) -> tuple[float, Floats]:
+    """(smallest scaled Jacobian of all tetrahedra, middle of that tetrahedron)."""
+    kind, size = TETS[order]
+    tags, nodes = gmsh.model.mesh.getElementsByType(kind)
+    if not len(tags):
+        return -1.0, np.zeros(3)
+    quality = gmsh.model.mesh.getElementQualities(tags, "minSJ")
+    k = int(np.argmin(quality))
+    corners = [gmsh.model.mesh.getNode(int(n))[0] for n in nodes.reshape(-1, size)[k, :4]]
+    return float(quality[k]), np.mean(corners, axis=0)
+
+
+def _untangle(worst: float, where: Floats) -> tuple[float, Floats]:
+    """Move nodes of curved elements until none is inside out, as far as that goes."""
+    for method in ("HighOrderFastCurving", "HighOrder", "HighOrderElastic"):
+        try:
+            gmsh.model.mesh.optimize(method)
+        except Exception:  # an optimiser that gives up leaves the mesh as it was
+            continue
+        worst, where = _worst(2)
+        if worst > 0:
+            break
+    return worst, where
+
+
+def _collect(
+    parts: Parts,
+    chosen: Mapping[str, list[int]],
+    order: int,
+    factor: float,
+    cad_volumes: Sequence[float],
+    size: sizing.Sizing,
+    seconds: float,
+) -> MeshFile:
+    """The mesh in gmsh as arrays in metres, with its numbers."""
+    topology = parts.topology
+    tags, xyz, _ = gmsh.model.mesh.getNodes()
+    number = np.full(int(tags.max()) + 1, -1, np.int64)
+    number[tags.astype(np.int64)] = np.arange(len(tags))
+    kind, width = TETS[order]
+    cells, cell_body, tet_tags = [], [], []
+    for k, body in enumerate(topology.bodies):
+        elements, nodes = gmsh.model.mesh.getElementsByType(kind, body)
+        cells.append(number[nodes.astype(np.int64).reshape(-1, width)][:, TO_VTK[width]])
+        cell_body.append(np.full(len(elements), k, np.int32))
+        tet_tags.append(elements)
+        if not len(elements):
+            raise StageError(
+                "empty-body", f"The body {topology.names[k]} got no elements.", "Check that it is a closed solid."
+            )
+    kind, width = TRIANGLES[order]
+    facets, facet_face = [], []
+    for i, face in enumerate(topology.faces):
+        _, nodes = gmsh.model.mesh.getElementsByType(kind, face)
+        facets.append(number[nodes.astype(np.int64).reshape(-1, width)])
+        facet_face.append(np.full(len(facets[-1]), i, np.int32))
+    points, cells_all = xyz.reshape(-1, 3), np.concatenate(cells)
+    used = np.zeros(len(points), bool)
+    used[cells_all.ravel()] = True
+    renumber = np.cumsum(used) - 1
+    points, cells_all = points[used], renumber[cells_all]
+    facets_all, facet_face_all = renumber[np.concatenate(facets)], np.concatenate(facet_face)
+    owners = [[topology.bodies.index(b) for b in topology.of_face[f]] for f in topology.faces]
+    corners = cad.orient(points, facets_all[:, :3], facet_face_all.astype(np.int64), owners)
+    turned = (corners[:, 1] != facets_all[:, 1])[:, None]
+    if order == 2:
+        swapped = facets_all[:, [0, 2, 1, 5, 4, 3]]
+        facets_all = np.where(turned, swapped, facets_all)
+    else:
+        facets_all = corners
+    everything = np.concatenate(tet_tags)
+    volumes = gmsh.model.mesh.getElementQualities(everything, "volume")
+    bodies_all = np.concatenate(cell_body)
+    body_volumes = np.bincount(bodies_all, volumes, len(topology.bodies))
+    lost = abs(float(volumes.sum()) / sum(cad_volumes) - 1)
+    if volumes.min() <= 0 or lost > VOLUME_LOST * (4 if order == 1 else 1):
+        raise StageError(
+            "wrong-volume",
+            f"The mesh has {100 * lost:.2g} % more or less volume than the part.",
+            "Choose a finer mesh; if that does not help, the CAD file is damaged: export it again.",
+        )
+    surface = cad.Surface(points, facets_all[:, :3], facet_face_all.astype(np.int64), np.empty((0, 2), np.int64))
+    faces = cad.faces(topology, surface, factor)
+    jacobian = gmsh.model.mesh.getElementQualities(everything, "minSJ")
+    sicn = gmsh.model.mesh.getElementQualities(everything, "minSICN")
+    numbers: dict[str, Any] = {
+        "nodes": len(points),
+        "tets": len(cells_all),
+        "order": order,
+        "size": size.largest * factor,
+        "worst_place": [float(c) for c in points[cells_all[int(np.argmin(jacobian)), :4]].mean(axis=0) * factor],
+        "scaled_jacobian": _spread(jacobian),
+        "sicn": _spread(sicn),
+        **_edges(points[:] * factor, cells_all),
+        "volume": float(volumes.sum()) * factor**3,
+        "cad_volume": float(sum(cad_volumes)) * factor**3,
+        "seconds": round(seconds, 3),
+        "mesher": f"gmsh {gmsh.GMSH_API_VERSION}",
+    }
+    return MeshFile(
+        points=points * factor,
+        cells=cells_all,
+        cell_body=bodies_all,
+        facets=facets_all,
+        facet_face=facet_face_all,
+        bodies=[{"name": n, "volume": float(v) * factor**3} for n, v in zip(topology.names, body_volumes, strict=True)],
+        faces=[f.model_dump(mode="json") for f in faces],
+        selections=dict(chosen),
+        numbers=numbers,
+    )
+
+
+def _spread(values: Floats) -> dict[str, float]:
+    return {"min": float(values.min()), "mean": float(values.mean())}
+
+
+def _edges(points: Floats, cells: Ints) -> dict[str, float]:
+    pairs = ((0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3))
+    lengths = [np.linalg.norm(points[cells[:, a]] - points[cells[:, b]], axis=1) for a, b in pairs]
+    return {"smallest_edge": float(min(x.min() for x in lengths)), "largest_edge": float(max(x.max() for x in lengths))}
+
+
+def unchanged(before: Sequence[Face], after: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the faces of the mesh are those of the verdict, in its order."""
+    return len(before) == len(after) and all(
+        abs(b.area - a["area"]) <= 1e-6 * b.area for b, a in zip(before, after, strict=True)
+    )
