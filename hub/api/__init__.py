@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -42,9 +43,22 @@ def create(settings: Settings, store: Store | None = None) -> FastAPI:
         redoc_url=None,
         responses={code: {"model": Problems, "description": text} for code, text in _REFUSALS.items()},
     )
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     app.state.service = Service(settings, store)
     install(app)
     app.add_middleware(Guard, settings=settings)
     for part in (catalogues, files, runs):
         app.include_router(part.router)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document. FastAPI gives errors the media type of the route's success; ours are always JSON."""
+    document = FastAPI.openapi(app)
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Problems"}}}
+    for item in document["paths"].values():
+        for operation in item.values():
+            for code, response in operation["responses"].items():
+                if code >= "400":
+                    response["content"] = error
+    return document

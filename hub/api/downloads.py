@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 from anyio import to_thread
@@ -22,6 +23,13 @@ _TYPES = {
     ".pdf": "application/pdf",
     ".png": "image/png",
     ".txt": "text/plain; charset=utf-8",
+}
+#: What the OpenAPI document says of an answer that is a file.
+CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the content, as an attachment",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.,+-]{0,99}")
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from hub.api.answers import UploadedFile
 from hub.api.bodies import keep, upload_described
 from hub.api.caller import Hub, Opener, Submitter
-from hub.api.downloads import send
+from hub.api.downloads import CONTENT, send
 from hub.api.refusals import Refusal, not_found, refusal
 from hub.api.service import Geometry, Service
 from hub.case import FileName, LengthUnit
@@ -56,13 +56,13 @@ def file(
     return _answer(hub, _uploaded(hub, tenant, file_id), unit, wait)
 
 
-@router.get("/files/{file_id}/faces.png", response_class=StreamingResponse)
+@router.get("/files/{file_id}/faces.png", response_class=StreamingResponse, responses=CONTENT)
 def faces(file_id: FileId, tenant: Opener, hub: Hub, unit: AsUnit = None) -> StreamingResponse:
     """The part with its faces numbered and coloured, as PNG."""
     return _made(hub, _uploaded(hub, tenant, file_id), unit, "faces.png")
 
 
-@router.get("/files/{file_id}/surface", response_class=StreamingResponse)
+@router.get("/files/{file_id}/surface", response_class=StreamingResponse, responses=CONTENT)
 def surface(file_id: FileId, tenant: Opener, hub: Hub, unit: AsUnit = None) -> StreamingResponse:
     """Display triangles and the face each belongs to, as surface.npz."""
     return _made(hub, _uploaded(hub, tenant, file_id), unit, "surface.npz")

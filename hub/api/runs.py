@@ -16,7 +16,7 @@ from hub.access import Right, may
 from hub.api.answers import CheckRequest, RunAnswer, RunRequest
 from hub.api.bodies import asked, described
 from hub.api.caller import Hub, Opener, Seer, Submitter
-from hub.api.downloads import names, open_below, send
+from hub.api.downloads import CONTENT, names, open_below, send
 from hub.api.refusals import Refusal, not_found, refusal
 from hub.api.service import Geometry, Service
 from hub.case import digest
@@ -172,7 +172,7 @@ def files(run_id: RunId, tenant: Opener, hub: Hub) -> list[str]:
     return names(hub.settings.home / tenant.run(run_id).folder)
 
 
-@router.get("/runs/{run_id}/files/{name:path}", response_class=StreamingResponse)
+@router.get("/runs/{run_id}/files/{name:path}", response_class=StreamingResponse, responses=CONTENT)
 def download(run_id: RunId, name: Annotated[str, Path(max_length=300)], tenant: Opener, hub: Hub) -> StreamingResponse:
     """One of these files, as an attachment."""
     folder = hub.settings.home / tenant.run(run_id).folder
