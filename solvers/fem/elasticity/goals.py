@@ -28,6 +28,7 @@ from solvers.fem.recovery import (
     Reals,
     RecoveredStress,
     Recovery,
+    add_over_ranks,
     energy_product,
     lame_of,
     locate,
@@ -58,12 +59,12 @@ class GoalError:
 class Estimator:
     """Recovered stress and error estimates of one solved problem. Collective over the mesh's ranks."""
 
-    def __init__(self, solved: Solved) -> None:
+    def __init__(self, solved: Solved, stress: RecoveredStress | None = None) -> None:
         self.solved, self.mesh, self.comm = solved, solved.part.mesh, solved.part.mesh.comm
         self.lame = lame_of(solved.mu, solved.lmbda)
         self.order = 2 if solved.V.dofmap.list.shape[1] == 10 else 1
-        self.recovery = Recovery(self.mesh, self.lame, self.order)
-        self.stress = self.recovery.recover(solved.u)
+        self.stress = stress or Recovery(self.mesh, self.lame, self.order).recover(solved.u)
+        self.recovery = self.stress.recovery
         self.cells = Cells(self.mesh, _POINTS)
         self.dual_solves = 0
 
@@ -79,6 +80,11 @@ class Estimator:
     def _measure(self, cells: Integers) -> Reals:
         """(n, q) weights of the rule in the part [m3]."""
         return np.abs(np.linalg.det(self.cells.jacobian(cells))) * _WEIGHTS
+
+    def volumes(self) -> Iterator[tuple[Integers, Reals]]:
+        """The owned cells and their volumes [m3], some thousand at a time."""
+        for cells in self.cells.blocks():
+            yield cells, self._measure(cells).sum(1)
 
     @cached_property
     def energy(self) -> tuple[float, float]:
@@ -181,6 +187,43 @@ class Estimator:
                 stress = Cells(self.mesh, points).stress(self.solved.u, self.lame, cells)
             total += np.einsum("cq,cqs->s", weights, stress)
         return np.asarray(self.comm.allreduce(total, MPI.SUM))
+
+    @cached_property
+    def _averaged(self) -> list[Reals]:
+        """A material each: (local nodes of V, 6) element stresses averaged at the nodes [Pa]."""
+        dofs, index_map = self.solved.V.dofmap.list, self.solved.V.dofmap.index_map
+        size = index_map.size_local + index_map.num_ghosts
+        at = Cells(self.mesh, np.asarray(self._element().points))
+        found = []
+        for patches in self.recovery.patches:
+            sums = np.zeros((size, 7))
+            for cells in at.blocks(patches.cells):
+                stress = at.stress(self.solved.u, self.lame, cells).reshape(-1, 6)
+                nodes = dofs[cells].ravel()
+                for i in range(6):
+                    sums[:, i] += np.bincount(nodes, stress[:, i], minlength=size)
+                sums[:, 6] += np.bincount(nodes, minlength=size)
+            sums = add_over_ranks(index_map, sums)
+            found.append(sums[:, :6] / np.maximum(sums[:, 6:], 1))
+        return found
+
+    def averaged_stress(self, sampling: Sampling) -> Reals:
+        """(6,) mean of the element stresses averaged at the nodes: a second recovery, to see how much it matters."""
+        fields, total = self._averaged, np.zeros(6)
+        for points, cells, weights in sampling:
+            shapes = self._element().tabulate(0, points)[0, :, :, 0]
+            for m, field in enumerate(fields):
+                of = self.recovery.material[cells] == m
+                total += np.einsum("cq,qa,cas->s", weights[of], shapes, field[self.solved.V.dofmap.list[cells[of]]])
+        return np.asarray(self.comm.allreduce(total, MPI.SUM))
+
+    def size_at(self, point: Sampling) -> float:
+        """The size of the cell around a point: from its middle to its corners [m]."""
+        size = 0.0
+        for _, cells, _ in point:
+            corners = self.mesh.geometry.x[self.mesh.geometry.dofmap[cells[0], :4]]
+            size = float(np.sqrt(((corners - corners.mean(0)) ** 2).sum(1).mean()))
+        return float(self.comm.allreduce(size, MPI.MAX))
 
     # --- their derivatives: the loads of the dual problems ---
 
