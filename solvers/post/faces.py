@@ -191,7 +191,7 @@ def number_faces(sheet: Sheet, ids: Ints, texts: dict[int, str]) -> None:
         row, column, depth = innermost(mask)
         at = (float(column), float(row))
         left, _, right, _ = tag_box(at, text, SIZE)
-        if depth >= 0.42 * (right - left) + 4:
+        if depth >= 0.4 * (right - left) + 2:
             inside.append((at, text))
         else:
             outside.append((*at, text))

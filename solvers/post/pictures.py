@@ -47,9 +47,9 @@ Colours = npt.NDArray[np.uint8]
 
 
 def colour_table() -> Colours:
-    """viridis as (256, 3)."""
+    """viridis as (256, 3), without its darkest part, in which the shape of the part would drown."""
     at = np.linspace(0, 1, len(VIRIDIS))
-    steps = np.linspace(0, 1, 256)
+    steps = np.linspace(0.16, 1, 256)
     return np.stack([np.interp(steps, at, np.array(VIRIDIS)[:, k]) for k in range(3)], axis=1).round().astype(np.uint8)
 
 
@@ -262,7 +262,7 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     if view.warp:
         note = language.say("exaggerated", language.number(factor)) if factor > 1 else language.say("true_shape")
     if cut:
-        note = "; ".join(filter(None, [note, language.say("higher", f"{show(top)} {sign}")]))
+        note = "; ".join(filter(None, [note, language.say("higher", f"{show(top)} {sign}".strip())]))
     said = language.say("alt_field", language.of(view.title, view.name), f"{show(low)} {sign}", f"{show(high)} {sign}")
     sheet = beside([narrowed(sheet, 820), _scale(low, top, cut, colours, (scale, offset, sign), language)])
     return _with_line(sheet, note), note, said
