@@ -6,12 +6,13 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 venv="$root/.venv"
 wish=${1:-}
+[ -e "$venv/officina-for-tests" ] && wish=test # what was set up for tests once stays so
 lock="$root/requirements.lock"
 [ "$wish" = test ] && lock="$root/requirements-dev.lock"
 # every file that decides what gets installed, and the wish
 now=$(cat "$root/requirements.lock" "$root/requirements-dev.lock" "$root/pyproject.toml" "$0" | cksum | tr -d ' ')
 stamp="$venv/officina-ready-$now"
-if [ -e "$stamp" ] && { [ "$wish" != test ] || [ -e "$stamp-test" ]; }; then exit 0; fi
+if [ -e "$stamp" ] && { [ "$wish" != test ] || [ -e "$venv/officina-for-tests" ]; }; then exit 0; fi
 
 say() { printf 'officina: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -73,5 +74,4 @@ fi
 "$uv" pip install -q --python "$venv/bin/python" --no-deps --editable "$root"
 rm -f "$venv"/officina-ready-*
 touch "$stamp"
-[ "$wish" = test ] && touch "$stamp-test"
-exit 0
+if [ "$wish" = test ]; then touch "$venv/officina-for-tests"; fi
