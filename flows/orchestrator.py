@@ -1,0 +1,157 @@
+"""``python -m flows.orchestrator``: the dispatcher, the reconciler and the runner of flows, in one process.
+
+It needs ``PREFECT_API_URL`` and is restarted by whoever started it: on anything unexpected, such as a Prefect whose
+database is another one now, it ends and begins anew, because everything it knows is read again at its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
+from prefect.states import Crashed
+
+from flows.reconcile import Planned, reconcile
+from flows.run_case import collect_and_report, stage_and_submit
+from flows.walk import Workplace
+from hub import pipeline
+from hub.settings import load
+from hub.store import Message
+
+log = logging.getLogger("officina.orchestration")
+
+#: Seconds between two looks at the outbox, and between two comparisons with reality.
+POLL, COMPARE = 0.5, 2.0
+#: Flows that run at a time: they wait more than they work.
+LIMIT = 4
+#: Longest wait for Prefect's server at the start [s].
+PATIENCE = 180.0
+_FLOWS = {"stage": stage_and_submit, "collect": collect_and_report}
+
+
+class Loop:
+    """Feeds messages to Prefect and compares."""
+
+    def __init__(self, place: Workplace, client: SyncPrefectClient, deployments: dict[str, UUID]) -> None:
+        self.place, self.client, self.deployments = place, client, deployments
+
+    def forever(self) -> None:
+        """Ends only by an exception."""
+        compared = 0.0
+        while True:
+            self.dispatch()
+            if time.monotonic() - compared > COMPARE:
+                planned = self.planned()
+                for flow_run in reconcile(self.place, planned):
+                    self.client.set_flow_run_state(UUID(flow_run), Crashed(message="Its process is gone."), force=True)
+                compared = time.monotonic()
+                self.place.settings.heartbeat.touch()
+            time.sleep(POLL)
+
+    def dispatch(self) -> None:
+        """Act on the messages that are due. A flow run is made before its message goes: a crash between the two
+        makes the same flow run again, which Prefect knows by the message's id."""
+        for message in self.place.store.due():
+            try:
+                self._act(message)
+            except httpx.HTTPError as error:
+                log.warning("message %s waits: %s", message.id, error)
+                self.place.store.retry(message, min(60.0, 2.0**message.tries))
+            else:
+                self.place.store.done(message)
+
+    def _act(self, message: Message) -> None:
+        if message.action == "cancel":
+            if row := self.place.store.run(message.run):
+                pipeline.cancel(self.place.run(row), self.place.executor)
+            return
+        self.client.create_flow_run_from_deployment(
+            self.deployments[message.action],
+            parameters={"run_id": message.run},
+            name=f"{message.run}-{message.action}-{message.tries}",
+            idempotency_key=message.id,
+        )
+
+    def planned(self) -> dict[str, list[Planned]]:
+        """The flow runs that Prefect has not ended, by run. Raises ObjectNotFound if Prefect has forgotten us."""
+        self.client.read_deployment(self.deployments["stage"])
+        going = FlowRunFilter.model_validate(
+            {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]}}}
+        )
+        found: dict[str, list[Planned]] = defaultdict(list)
+        for flow_run in self._all(going):
+            state = flow_run.state
+            if state is None:
+                continue
+            plan = Planned(str(flow_run.id), not state.is_scheduled(), state.timestamp.timestamp())
+            found[str(flow_run.parameters.get("run_id"))].append(plan)
+        return found
+
+    def _all(self, wanted: FlowRunFilter) -> list[FlowRun]:
+        found: list[FlowRun] = []
+        while True:
+            page = self.client.read_flow_runs(flow_run_filter=wanted, limit=200, offset=len(found))
+            found += page
+            if len(page) < 200:
+                return found
+
+
+def wait_for_prefect(client: SyncPrefectClient) -> None:
+    """Until Prefect's server answers. Raises TimeoutError."""
+    deadline = time.monotonic() + PATIENCE
+    while client.api_healthcheck() is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Prefect's server did not answer within {PATIENCE:.0f} s")
+        time.sleep(0.5)
+
+
+async def run(place: Workplace) -> None:
+    """Register the flows, start the loop, and run flows for ever."""
+    with get_client(sync_client=True) as client:
+        await asyncio.to_thread(wait_for_prefect, client)
+        runner = Runner(name="officina", limit=LIMIT, query_seconds=1, pause_on_shutdown=False)
+        deployments: dict[str, Any] = {}
+        for action, flow in _FLOWS.items():
+            deployments[action] = await runner.aadd_flow(flow, name="officina")
+        threading.Thread(target=_or_die, args=(Loop(place, client, deployments),), daemon=True).start()
+        await runner.start()
+
+
+def _or_die(loop: Loop) -> None:
+    """Run the loop; what it cannot deal with ends the process, to begin anew."""
+    trouble = 0
+    while True:
+        try:
+            loop.forever()
+        except ObjectNotFound:
+            log.warning("Prefect has another database now: registering anew")
+            os._exit(75)
+        except Exception:
+            trouble += 1
+            log.exception("the loop stumbled")
+            if trouble >= 30:
+                os._exit(70)
+            time.sleep(1.0)
+
+
+def main() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    asyncio.run(run(Workplace.of(load())))
+
+
+if __name__ == "__main__":
+    main()
