@@ -92,7 +92,7 @@ class Client:
         return self._json("GET", "/solvers")  # type: ignore[no-any-return]
 
     def solver(self, name: str) -> dict[str, Any]:
-        return self._json("GET", f"/solvers/{quote(name)}")  # type: ignore[no-any-return]
+        return self._json("GET", f"/solvers/{_part(name)}")  # type: ignore[no-any-return]
 
     def materials(self) -> dict[str, dict[str, Any]]:
         return self._json("GET", "/materials")  # type: ignore[no-any-return]
@@ -122,17 +122,17 @@ class Client:
         while True:
             left = max(0.0, min(20.0, end - time.monotonic()))
             params = {"wait": left} | ({"unit": unit} if unit else {})
-            found: dict[str, Any] = self._json("GET", f"/files/{quote(file_id)}", params=params)
+            found: dict[str, Any] = self._json("GET", f"/files/{_part(file_id)}", params=params)
             if found["state"] == "checked" or time.monotonic() >= end:
                 return found
 
     def faces_png(self, file_id: str, *, unit: str | None = None) -> bytes:
         """The part with numbered, coloured faces."""
-        return self._bytes(f"/files/{quote(file_id)}/faces.png", {"unit": unit} if unit else {})
+        return self._bytes(f"/files/{_part(file_id)}/faces.png", {"unit": unit} if unit else {})
 
     def surface(self, file_id: str, *, unit: str | None = None) -> bytes:
         """``surface.npz``: display triangles and the face each belongs to."""
-        return self._bytes(f"/files/{quote(file_id)}/surface", {"unit": unit} if unit else {})
+        return self._bytes(f"/files/{_part(file_id)}/surface", {"unit": unit} if unit else {})
 
     # --- cases and runs ---
 
@@ -150,11 +150,11 @@ class Client:
         return self._json("GET", "/runs", params={k: v for k, v in given.items() if v is not None})  # type: ignore[no-any-return]
 
     def run(self, run_id: str) -> dict[str, Any]:
-        return self._json("GET", f"/runs/{quote(run_id)}")  # type: ignore[no-any-return]
+        return self._json("GET", f"/runs/{_part(run_id)}")  # type: ignore[no-any-return]
 
     def case(self, run_id: str) -> dict[str, Any]:
         """The case of a run as typed."""
-        return self._json("GET", f"/runs/{quote(run_id)}/case")  # type: ignore[no-any-return]
+        return self._json("GET", f"/runs/{_part(run_id)}/case")  # type: ignore[no-any-return]
 
     def wait(self, run_id: str, *, seconds: float | None = None, every: float = 1.0) -> dict[str, Any]:
         """The run once it has ended. Raises TimeoutError after `seconds`."""
@@ -169,23 +169,23 @@ class Client:
 
     def log(self, run_id: str, stage: str | None = None) -> str:
         """The end of the log of a stage, of the latest one if none is named."""
-        return self._bytes(f"/runs/{quote(run_id)}/log", {"stage": stage} if stage else {}).decode("utf-8", "replace")
+        return self._bytes(f"/runs/{_part(run_id)}/log", {"stage": stage} if stage else {}).decode("utf-8", "replace")
 
     def cancel(self, run_id: str) -> dict[str, Any]:
         """Ask for the end of a run."""
-        return self._json("POST", f"/runs/{quote(run_id)}/cancel")  # type: ignore[no-any-return]
+        return self._json("POST", f"/runs/{_part(run_id)}/cancel")  # type: ignore[no-any-return]
 
     def result(self, run_id: str) -> dict[str, Any]:
         """``result.json``. Raises ClientError with status 409 while there is none."""
-        return self._json("GET", f"/runs/{quote(run_id)}/result")  # type: ignore[no-any-return]
+        return self._json("GET", f"/runs/{_part(run_id)}/result")  # type: ignore[no-any-return]
 
     def files(self, run_id: str) -> list[str]:
         """Names of what can be downloaded."""
-        return self._json("GET", f"/runs/{quote(run_id)}/files")  # type: ignore[no-any-return]
+        return self._json("GET", f"/runs/{_part(run_id)}/files")  # type: ignore[no-any-return]
 
     def download(self, run_id: str, name: str) -> bytes:
         """The content of one of these files."""
-        return self._bytes(f"/runs/{quote(run_id)}/files/{quote(name)}", {})
+        return self._bytes(f"/runs/{_part(run_id)}/files/{quote(name)}", {})
 
     def fetch(self, run_id: str, folder: str | Path) -> list[Path]:
         """Bring the results of a run (not what lies between its stages) into a folder. Raises OSError."""
@@ -198,7 +198,7 @@ class Client:
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f".{target.name}.part")
             try:
-                with self._spoken(), self._http.stream("GET", f"/runs/{quote(run_id)}/files/{quote(name)}") as response:
+                with self._spoken(), self._http.stream("GET", f"/runs/{_part(run_id)}/files/{quote(name)}") as response:
                     if response.is_error:
                         response.read()
                         raise _failed(response)
@@ -235,6 +235,11 @@ class Client:
 
     def _bytes(self, path: str, params: dict[str, Any]) -> bytes:
         return self._request("GET", path, params=params).content
+
+
+def _part(text: str) -> str:
+    """Text as one part of a path."""
+    return quote(text, safe="")
 
 
 def _body(data: Mapping[str, Any]) -> bytes:
