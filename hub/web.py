@@ -1,0 +1,57 @@
+"""``python -m hub.web``: the pages and the API on one port, as one ASGI application.
+
+The pages are a folder that Streamlit runs, found without importing it; they reach the hub over HTTP as any other
+client does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hub.catalogue import package_folder
+from hub.settings import Settings, load
+
+#: What Streamlit is told: nothing leaves this machine, files are taken by the API, sources do not change under it.
+_STREAMLIT = {
+    "browser.gatherUsageStats": False,
+    "server.headless": True,
+    "server.fileWatcherType": "none",
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "none",
+}
+
+
+def application(settings: Settings) -> Any:
+    """The ASGI application. Raises OSError, StoreTooNew."""
+    import streamlit as st
+    from starlette.routing import Mount
+    from streamlit import config
+
+    from hub.api import create
+
+    for name, value in _STREAMLIT.items():
+        config.set_option(name, value)
+    config.set_option("server.maxUploadSize", max(1, settings.upload_limit // 1_000_000))
+    return st.App(package_folder("ui") / "main.py", routes=[Mount("/api/v1", create(settings))])
+
+
+def main() -> None:
+    import uvicorn
+
+    settings = load()
+    os.environ.setdefault("OFFICINA_URL", settings.url)
+    uvicorn.run(
+        application(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        ws="websockets-sansio",
+    )
+
+
+if __name__ == "__main__":
+    main()
