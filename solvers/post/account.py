@@ -5,12 +5,15 @@ Units come from the JSON Schemas of the solver (``x-unit``, ``x-shape``), so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from hub.case import Material
+from hub.case import Material, read
 from hub.problem import excerpt
+from hub.selection import Face, resolve_all
+from hub.units import SI
 from solvers.post.words import Language
 
 #: Longest text of somebody's that is put into a picture or a cell of a table.
@@ -44,6 +47,7 @@ def conditions(
 ) -> list[Acting]:  # fmt: skip
     """Every condition of the case."""
     found = []
+    chosen = selected(case, mesh, verdict)
     schemas = solver.get("conditions", {})
     given = case.get("conditions", [])
     for letter, condition in zip(letters(len(given)), given, strict=True):
@@ -55,7 +59,7 @@ def conditions(
             for label, text in in_words(fields, schema, language)
         )
         on = condition.get("on", [])
-        faces = sorted({i for name in on for i in mesh.get("selections", {}).get(name, ())})
+        faces = sorted({i for name in on for i in chosen.get(name, ())})
         where = "; ".join(excerpt(name) for name in on) if on else language.say("whole")
         if faces:
             where += f" ({face_list(faces, verdict, language)})"
@@ -65,6 +69,22 @@ def conditions(
             name = f"{condition['name'][:LONGEST]} ({name.lower()})"
         found.append(Acting(letter, name, values, where, tuple(faces), vector, pushes))
     return found
+
+
+def selected(
+    case: Mapping[str, Any], mesh: Mapping[str, Any], verdict: Mapping[str, Any]
+) -> Mapping[str, Sequence[int]]:
+    """Name of a selection -> indices into the faces of the verdict.
+
+    The mesh knows, unless its faces are pieces of the verdict's, as they are where parts were joined.
+    """
+    if len(mesh.get("faces", ())) == len(verdict.get("faces", ())):
+        return dict(mesh.get("selections", {}))
+    part = SimpleNamespace(
+        bodies=[SimpleNamespace(name=body["name"]) for body in verdict.get("bodies", ())],
+        faces=[Face.model_validate(face, context=SI) for face in verdict.get("faces", ())],
+    )
+    return resolve_all(read(case, si=True), part)[0]
 
 
 def _acts(fields: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[tuple[float, float, float] | None, bool]:

@@ -155,7 +155,10 @@ def _views(
         best_one = int(np.argmax(pixels_in))
         # a large face is numbered wherever it is seen well, a small one where it is seen best
         shown[i] = [n for n, p in enumerate(pixels_in) if n == best_one or p > 60 * ENOUGH]
-    return [View.fit(points, DIRECTIONS[k], PANEL, MARGIN) for k in chosen], shown
+    # the first picture has the dimensions of the box around the part, so the box must fit
+    box = np.array(list(itertools.product(*zip(points.min(axis=0), points.max(axis=0), strict=True))))
+    fitted = [View.fit(points if n else box, DIRECTIONS[k], PANEL, MARGIN) for n, k in enumerate(chosen)]
+    return fitted, shown
 
 
 def innermost(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int]:

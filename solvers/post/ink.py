@@ -117,7 +117,7 @@ class Sheet:
                 ends = view.pixels(np.stack([start, end]))[:, :2]
                 run = ends[1] - ends[0]
                 length = float(np.hypot(*run))
-                if length < 24:
+                if length < 90:  # no room for the text; the footer has it
                     continue
                 normal = np.array([-run[1], run[0]]) / length
                 away = float((ends.mean(axis=0) - centre) @ normal)

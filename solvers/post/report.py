@@ -21,6 +21,17 @@ from solvers.post.words import WORDS, Language
 #: Most rows of provenance that are printed; all of it is in result.json.
 ROWS = 40
 
+#: SI units of the mesh stage's figures, and what they are called where their names are not words.
+MESH_UNITS = {
+    "size": "m",
+    "smallest_edge": "m",
+    "largest_edge": "m",
+    "volume": "m**3",
+    "cad_volume": "m**3",
+    "seconds": "s",
+}
+MESH_WORDS = {"tets": "elements", "size": "element_size", "seconds": "mesh_time", "sicn": "condition_number"}
+
 
 def run(folder: Path) -> int:
     """The stage, in an attempt's folder: exit code 0 done, 3 failed; whatever happens, the folder says it."""
@@ -207,11 +218,9 @@ def _mesh(case: Mapping[str, Any], mesh: Mapping[str, Any], answer: Answer, lang
     say, wanted = language.say, case.get("mesh", {})
     rows = [[say("fineness"), say(wanted["fineness"])]] if "fineness" in wanted else []
     for name, value in mesh.get("numbers", {}).items():
-        match value:
-            case bool() | str():
-                rows.append([say(name), str(value)])
-            case int() | float():
-                rows.append([say(name), language.number(value)])
+        text = _figure(value, MESH_UNITS.get(name), language)
+        if text:
+            rows.append([say(MESH_WORDS.get(name, name)), text])
     rows.append([say("unknowns"), language.number(answer.unknowns)])
     if answer.iterations:
         rows.append([say("iterations"), language.number(answer.iterations)])
@@ -220,6 +229,19 @@ def _mesh(case: Mapping[str, Any], mesh: Mapping[str, Any], answer: Answer, lang
     if answer.peak_memory:
         rows.append([say("memory"), language.quantity(answer.peak_memory, "byte")])
     return rows
+
+
+def _figure(value: Any, unit: str | None, language: Language) -> str:
+    """One figure of the mesh: a number, or the least and the mean of a spread; empty for what is no figure."""
+    match value:
+        case bool() | str():
+            return excerpt(value)
+        case int() | float():
+            return language.quantity(value, unit) if unit else language.number(value)
+        case {"min": low, "mean": mean}:
+            low, mean = (language.number(v, digits=3) for v in (low, mean))
+            return f"{language.say('min')} {low}, {language.say('mean')} {mean}"
+    return ""
 
 
 def _joined(names: Any) -> str:

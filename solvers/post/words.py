@@ -182,6 +182,14 @@ WORDS: dict[str, dict[str, str]] = {
     "cells": {"en": "Elements", "it": "Elementi"},
     "nodes": {"en": "Nodes", "it": "Nodi"},
     "points": {"en": "Nodes", "it": "Nodi"},
+    "element_size": {"en": "Largest element size asked for", "it": "Dimensione massima richiesta"},
+    "smallest_edge": {"en": "Shortest edge", "it": "Lato più corto"},
+    "largest_edge": {"en": "Longest edge", "it": "Lato più lungo"},
+    "cad_volume": {"en": "Volume in CAD", "it": "Volume nel CAD"},
+    "scaled_jacobian": {"en": "Scaled Jacobian", "it": "Jacobiano scalato"},
+    "condition_number": {"en": "Inverse condition number", "it": "Condizionamento inverso"},
+    "mesher": {"en": "Mesher", "it": "Generatore"},
+    "mesh_time": {"en": "Time of meshing", "it": "Tempo di generazione"},
     "min_quality": {"en": "Lowest element quality", "it": "Qualità minima degli elementi"},
     "mean_quality": {"en": "Mean element quality", "it": "Qualità media degli elementi"},
 }
@@ -195,7 +203,7 @@ _UNIT_SIGNS = {
 
 #: Unit to prefer over the first of hub.units.UNITS where a value would be unreadable in it.
 _OTHERWISE = {"N": ("N", "mN"), "m": ("um", "m"), "Pa": ("kPa", "Pa", "GPa"), "m**3": ("cm3", "m3"), "W": ("mW", "kW"),
-              "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("ms", "min"), "byte": ("MB", "kB"),
+              "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("s", "ms", "min"), "byte": ("MB", "kB"),
               "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm")}  # fmt: skip
 
 
