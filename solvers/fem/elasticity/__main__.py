@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from hub.problem import Problem
-from hub.result import Answer
+from hub.result import Answer, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, Cost, Solver, serve
 from solvers.fem.elasticity.conditions import BODY_LOADS, FACE_LOADS, SUPPORTS, WANTED, Params, find_problems
@@ -16,8 +17,8 @@ class Elasticity(Solver):
 
     name = "fem.elasticity"
     version = "1"
-    title = {"en": "Linear static strength", "it": "Resistenza statica lineare"}
-    summary = {
+    title: ClassVar[Words] = {"en": "Linear static strength", "it": "Resistenza statica lineare"}
+    summary: ClassVar[Words] = {
         "en": "Displacements, stresses and safety factors of elastic parts under steady loads.",
         "it": "Spostamenti, tensioni e coefficienti di sicurezza di parti elastiche sotto carichi costanti.",
     }

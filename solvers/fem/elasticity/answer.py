@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import resource
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dolfinx
 import numpy as np
@@ -11,119 +16,93 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
+from hub.meshfile import MeshFile
 from hub.result import Answer, Check, Quantity, Verdict, View, Words
 from hub.runfolder import Attempt
 from hub.units import show
 from solvers.fem import output
 from solvers.fem.elasticity import loads
-from solvers.fem.elasticity.conditions import SUPPORTS
+from solvers.fem.elasticity.estimate import estimate
 from solvers.fem.elasticity.operator import Operator
-from solvers.fem.elasticity.solved import Acting, Solved
-from solvers.fem.mesh import Part
+from solvers.fem.elasticity.rigid import Loose
+from solvers.fem.elasticity.solved import Solved
 from solvers.fem.recovery import Recovery, lame_of, principal, von_mises
+
+if TYPE_CHECKING:
+    from solvers.fem.elasticity.solution import Progress
 
 Reals = npt.NDArray[np.float64]
 
+#: Safety factors are written up to this one.
+LARGEST_SAFETY = 1e3
 #: Largest unbalanced part of the loads, and of the energy, that an answer may have.
 BALANCED = 1e-5
 
 
-@dataclass(frozen=True)
-class Peak:
-    """The extreme of a nodal field: value, place [m], row in the mesh file's points."""
+def make(
+    solved: Solved, operator: Operator, loose: Sequence[Loose], attempt: Attempt, progress: Progress
+) -> Answer | None:
+    """Everything that is said about the displacement, and ``fields.vtu``. Collective; rank 0 gets the Answer.
 
-    value: float
-    at: tuple[float, float, float]
-    node: int
-
-
-def extreme(part: Part, values: Reals) -> Peak:
-    """The largest of a field at the geometry's nodes, the same on every rank. Collective."""
-    own = part.mesh.geometry.index_map().size_local
-    comm, best = part.mesh.comm, int(np.argmax(values[:own])) if own else -1
-    local = (float(values[best]), -int(part.nodes[best])) if own else (-np.inf, 0)
-    value, node = max(comm.allgather(local))
-    return Peak(value, tuple(map(float, part.file.points[-node])), -node)
-
-
-def make(solved: Solved, operator: Operator, attempt: Attempt, progress) -> Answer | None:
-    """Everything that is said about the displacement, and ``fields.vtu``. Collective; rank 0 gets the Answer."""
+    loose : motions that the supports hardly resist
+    """
     part, V = solved.part, solved.V
+    progress.doing("checking the balances")
+    checks = Balance.of(solved, operator).checks(operator)
+    iterations = operator.iterations
     progress.doing("recovering stresses")
     recovered = Recovery(part.mesh, lame_of(solved.mu, solved.lmbda)).recover(solved.u)
     stress = output.at_geometry_nodes(part, V, recovered.at_nodes(V))
-    u = output.at_geometry_nodes(part, V, solved.u.x.array.reshape(-1, 3))
-    equivalent, principals = von_mises(stress), principal(stress)
-    strength = _strength(solved)
-    safety = strength / np.maximum(equivalent, 1e-9 * max(extreme(part, equivalent).value, 1e-300))
-
-    progress.doing("checking the balances")
-    balance = Balance.of(solved, operator)
-    moved, stressed = extreme(part, np.linalg.norm(u, axis=1)), extreme(part, equivalent)
-    weakest = extreme(part, 1 / safety) if np.isfinite(strength).any() else None
-    volume, mass = _volume_and_mass(solved)
-
     progress.doing("writing the fields")
-    capped = {"safety_factor": np.minimum(safety, 1e3)} if weakest else {}
-    fields = {
-        "displacement": u,
-        "stress": stress,
-        "von_mises": equivalent,
-        **{f"principal_{i + 1}": principals[:, i] for i in range(3)},
-        **capped,
-    }
-    output.write(part, fields, attempt.out / "fields.vtu")
-
-    quantities = {
-        "max_displacement": Quantity(
-            value=moved.value,
-            unit="m",
-            at=moved.at,
-            title={"en": "Largest displacement", "it": "Spostamento massimo"},
-        ),
-        "max_von_mises": Quantity(
-            value=stressed.value,
-            unit="Pa",
-            at=stressed.at,
-            title={"en": "Largest von Mises stress", "it": "Tensione di von Mises massima"},
-        ),
-    }
-    if weakest:
-        quantities["min_safety"] = Quantity(
-            value=1 / weakest.value,
-            unit="",
-            at=weakest.at,
-            title={"en": "Smallest safety factor", "it": "Coefficiente di sicurezza minimo"},
-        )
-    quantities |= {
-        "strain_energy": Quantity(
-            value=balance.internal, unit="J", title={"en": "Strain energy", "it": "Energia di deformazione"}
-        ),
-        "volume": Quantity(value=volume, unit="m**3", title={"en": "Volume", "it": "Volume"}),
-    }
-    if mass > 0:
-        quantities["mass"] = Quantity(value=mass, unit="kg", title={"en": "Mass", "it": "Massa"})
-    quantities |= balance.quantities()
+    safe = write_fields(solved, stress, attempt.out / "fields.vtu")
+    progress.doing("estimating errors" if solved.bound.params.estimate_errors else "collecting quantities")
+    estimated = estimate(solved, recovered)
     progress.doing("")
-    memory = part.mesh.comm.allreduce(_resident())
+    memory = part.mesh.comm.allreduce(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     if part.mesh.comm.rank:
         return None
     return Answer(
-        verdict=verdict(solved, quantities.get("min_safety"), quantities["max_displacement"], weakest),
-        quantities=quantities,
-        checks=balance.checks(operator),
-        views=_views(bool(weakest)),
+        verdict=verdict(solved, estimated.quantities),
+        quantities=estimated.quantities,
+        checks=checks,
+        views=_views(safe),
+        notes=(*estimated.notes, *(_badly_held(motion) for motion in loose)),
         unknowns=3 * V.dofmap.index_map.size_global,
-        iterations=operator.iterations,
+        iterations=iterations,
         seconds={k: round(v, 3) for k, v in progress.seconds.items()},
         peak_memory=memory,
     )
 
 
-def _resident() -> int:
-    import resource
+def write_fields(solved: Solved, stress: Reals, file: Path) -> bool:
+    """Write ``fields.vtu`` at the nodes of the mesh; True if it has safety factors. Collective.
 
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    stress : (local geometry nodes, 6) [Pa]
+    """
+    part = solved.part
+    equivalent, principals, strength = von_mises(stress), principal(stress), _strength(solved)
+    fields = {
+        "displacement": output.at_geometry_nodes(part, solved.V, solved.u.x.array.reshape(-1, 3)),
+        "stress": stress,
+        "von_mises": equivalent,
+        **{f"principal_{i + 1}": principals[:, i] for i in range(3)},
+    }
+    safe = bool(part.mesh.comm.allreduce(int(np.isfinite(strength).any()), MPI.MAX))
+    if safe:
+        # what is hardly stressed has no meaningful factor; a picture needs a number there
+        fields["safety_factor"] = strength / np.maximum(equivalent, strength / LARGEST_SAFETY)
+        fields["safety_factor"][~np.isfinite(strength)] = LARGEST_SAFETY
+    output.write(part, fields, file)
+    return safe
+
+
+def _badly_held(motion: Loose) -> Words:
+    return {
+        "en": f"{motion.body[:1].upper()}{motion.body[1:]} is hardly held against {motion.words}: the displacement "
+        "depends more on the support than on the part.",
+        "it": f"Il pezzo ({motion.body}) è trattenuto appena contro il moto «{motion.words}»: lo spostamento dipende "
+        "più dal vincolo che dal pezzo.",
+    }
 
 
 def _strength(solved: Solved) -> Reals:
@@ -142,32 +121,20 @@ def _strength(solved: Solved) -> Reals:
     return at_nodes[solved.part.nodes]
 
 
-def _volume_and_mass(solved: Solved) -> tuple[float, float]:
-    """[m3], [kg]; the mass is zero where no density was given. Collective."""
-    one = fem.Constant(solved.part.mesh, 1.0)
-    dx = ufl.Measure("dx", domain=solved.part.mesh, metadata={"quadrature_degree": 4})
-    local = [fem.assemble_scalar(fem.form(f * dx)) for f in (one, solved.density)]
-    volume, mass = solved.part.mesh.comm.allreduce(np.array(local), MPI.SUM)
-    return float(volume), float(mass)
-
-
 @dataclass(frozen=True)
 class Balance:
     """Forces and energies of a solved problem.
 
-    load, load_moment : resulting force [N] and moment about the origin [N m] of the loads
-    reactions : a support each: (condition, force on the part, moment about the origin)
-    internal : strain energy [J]; springs : energy in the elastic supports [J]
+    force, moment : what is left of loads and reactions [N], and of their moments about the origin [N m]
+    internal : strain energy, with that of the springs [J]
     external : work of the loads and of the prescribed displacements, halved [J]
     size : largest extent of the part [m]
     scale : sum of the sizes of all nodal loads and reactions [N]
     """
 
-    load: Reals
-    load_moment: Reals
-    reactions: list[tuple[Acting, Reals, Reals]]
+    force: Reals
+    moment: Reals
     internal: float
-    springs: float
     external: float
     size: float
     scale: float
@@ -177,49 +144,31 @@ class Balance:
         """The residual of the equations at what is held is what the supports push with. Collective."""
         V, u, comm = solved.V, solved.u, solved.part.mesh.comm
         v = ufl.TestFunction(V)
-        f = loads.assemble(solved.loads, V)
-        inner = loads.assemble([fem.form(operator.internal(u, v))], V)
         own = 3 * V.dofmap.index_map.size_local
-        push = inner.array - f.array
-        reactions, energy, springs = [], 0.0, 0.0
-        left = operator.prescribed.held.any(axis=1)
-        held = left.copy()
-        held[operator.prescribed.turned] = True
-        for acting in solved.conditions:
-            if not isinstance(acting.condition, SUPPORTS):
-                continue
-            reaction = dolfinx.la.vector(V.dofmap.index_map, 3, dtype=np.float64)
-            if acting.condition.kind == "elastic_support":
-                spring = loads.assemble([fem.form(operator.spring(acting, u, v))], V)
-                reaction.array[:] = -spring.array
-                springs += float(spring.array[:own] @ u.x.array[:own]) / 2
-                push += spring.array
-            reactions.append((acting, reaction))
-        for acting, reaction in reactions:
-            if acting.condition.kind != "elastic_support":
-                nodes = fem.locate_dofs_topological(V, 2, acting.facets, remote=True)
-                nodes = nodes[left[nodes]]
-                left[nodes] = False
-                reaction.array.reshape(-1, 3)[nodes] = push.reshape(-1, 3)[nodes]
-        total, moment = loads.resultant(V, f)
-        results = [(a, *loads.resultant(V, r)) for a, r in reactions]
-        energy = float(inner.array[:own] @ u.x.array[:own]) / 2
-        work = float((f.array[:own] + np.where(np.repeat(held, 3)[:own], push[:own], 0.0)) @ u.x.array[:own]) / 2
-        sizes = float(np.abs(f.array[:own]).sum() + np.abs(push[:own][np.repeat(held, 3)[:own]]).sum())
-        sums = comm.allreduce(np.array([energy, springs, work, sizes]), MPI.SUM)
+        f = loads.assemble(solved.loads, V)
+        springs = [fem.form(operator.spring(a, u, v)) for a in operator.springs]
+        spring = loads.assemble(springs, V)
+        inner = loads.assemble([fem.form(operator.internal(u, v))], V)
+        held = operator.prescribed.held.any(axis=1)
+        push = np.where(np.repeat(held, 3), inner.array + spring.array - f.array, 0.0)
+        total = dolfinx.la.vector(V.dofmap.index_map, 3, dtype=np.float64)
+        total.array[:] = f.array - spring.array + push
+        force, moment = loads.resultant(V, total)
+        x = u.x.array[:own]
+        stored = float((inner.array + spring.array)[:own] @ x) / 2
+        work = float((f.array + push)[:own] @ x) / 2
+        sizes = float(sum(np.abs(part[:own]).sum() for part in (f.array, spring.array, push)))
+        sums = comm.allreduce(np.array([stored, work, sizes]), MPI.SUM)
         extent = float(np.ptp(solved.part.file.points, axis=0).max())
-        return cls(total, moment, results, *map(float, sums[:3]), extent, float(sums[3]))
+        return cls(force, moment, float(sums[0]), float(sums[1]), extent, float(sums[2]))
 
     def checks(self, operator: Operator) -> tuple[Check, ...]:
         """Forces, moments, residual and energy as checks."""
-        force = self.load + sum((f for _, f, _ in self.reactions), np.zeros(3))
-        moment = self.load_moment + sum((m for _, _, m in self.reactions), np.zeros(3))
-        stored = self.internal + self.springs
         values = {
-            "force_balance": float(np.linalg.norm(force)) / (self.scale or 1.0),
-            "moment_balance": float(np.linalg.norm(moment)) / ((self.scale or 1.0) * self.size),
+            "force_balance": float(np.linalg.norm(self.force)) / (self.scale or 1.0),
+            "moment_balance": float(np.linalg.norm(self.moment)) / ((self.scale or 1.0) * self.size),
             "residual": operator.residual,
-            "energy": abs(stored - self.external) / (abs(stored) or 1.0),
+            "energy": abs(self.internal - self.external) / (abs(self.internal) or 1.0),
         }
         titles: dict[str, Words] = {
             "force_balance": {"en": "Reactions balance the loads", "it": "Le reazioni equilibrano i carichi"},
@@ -238,26 +187,6 @@ class Balance:
             Check(name=name, title=titles[name], value=value, limit=limits[name], passed=value <= limits[name])
             for name, value in values.items()
         )
-
-    def quantities(self) -> dict[str, Quantity]:
-        """The reactions of each support and of all together."""
-        found = {}
-        for k, (acting, force, _) in enumerate(self.reactions):
-            name = acting.condition.name or f"{acting.condition.kind} {', '.join(acting.condition.on)}"
-            for i, axis in enumerate("xyz"):
-                found[f"reaction_{k + 1}_{axis}"] = Quantity(
-                    value=float(force[i]),
-                    unit="N",
-                    title={"en": f"Reaction {axis}, {name}", "it": f"Reazione {axis}, {name}"},
-                )
-        total = sum((f for _, f, _ in self.reactions), np.zeros(3))
-        for i, axis in enumerate("xyz"):
-            found[f"reaction_total_{axis}"] = Quantity(
-                value=float(total[i]),
-                unit="N",
-                title={"en": f"All reactions {axis}", "it": f"Reazioni totali {axis}"},
-            )
-        return found
 
 
 def _views(safety: bool) -> tuple[View, ...]:
@@ -292,10 +221,11 @@ def _views(safety: bool) -> tuple[View, ...]:
     return tuple(views)
 
 
-def verdict(solved: Solved, safety: Quantity | None, moved: Quantity, weakest: Peak | None) -> Verdict:
+def verdict(solved: Solved, quantities: dict[str, Quantity]) -> Verdict:
     """The answer in one sentence."""
-    if safety is None or weakest is None:
-        value, unit = show(moved.value, "m")
+    safety = quantities.get("min_safety")
+    if safety is None or safety.at is None:
+        value, unit = show(quantities["max_displacement"].value, "m")
         return Verdict(
             answer="none",
             sentence={
@@ -305,8 +235,9 @@ def verdict(solved: Solved, safety: Quantity | None, moved: Quantity, weakest: P
             },
         )
     required, error = solved.bound.params.required_safety, safety.error or 0.0
-    number = f"{safety.value:.2g}" if safety.error is None else f"{safety.value:.2f} +- {error:.2g}"
-    at = place(solved.part, weakest.node)
+    number = f"{safety.value:.3g}" if safety.error is None else _with_bar(safety.value, error)
+    file = solved.part.file
+    at = place(file, int(np.argmin(((file.points - safety.at) ** 2).sum(axis=1))))
     if safety.value - error >= required:
         known, words = "yes", {"en": "Holds", "it": "Regge"}
     elif safety.value + error < required:
@@ -322,25 +253,30 @@ def verdict(solved: Solved, safety: Quantity | None, moved: Quantity, weakest: P
     )
 
 
-def place(part: Part, node: int) -> Words:
+def _with_bar(value: float, error: float) -> str:
+    """A number with as many digits as its error bar deserves: 2.3 +- 0.1."""
+    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 2
+    digits = digits - 1 if error > 0 and f"{error:.1e}"[0] != "1" else digits
+    return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def place(file: MeshFile, node: int) -> Words:
     """Where a node is, in words: the selection its nearest face belongs to, or what that face looks like."""
-    file = part.file
     if not len(file.facets):
         return {"en": "inside the part", "it": "all'interno del pezzo"}
     middles = file.points[file.facets[:, :3]].mean(axis=1)
     touching = (file.facets == node).any(axis=1)
     distance = np.linalg.norm(middles - file.points[node], axis=1)
-    distance[~touching] += np.ptp(file.points, axis=0).max()
-    nearest = file.facet_face[int(np.argmin(distance))] if len(distance) else 0
-    at_node = {int(f) for f in file.facet_face[touching]} or {int(nearest)}
+    nearest = int(file.facet_face[int(np.argmin(np.where(touching, 0, 1e9) + distance))])
+    at_node = {int(f) for f in file.facet_face[touching]} or {nearest}
     for name, faces in file.selections.items():
         if at_node & set(faces):
             return {"en": f"at {name}", "it": f"presso {name}"}
-    face = file.faces[int(nearest)]
+    face = file.faces[nearest]
     kinds = {
         "plane": ("the flat face", "la faccia piana"),
         "cylinder": ("the hole", "il foro") if face.get("inside") else ("the round face", "la faccia cilindrica"),
         "torus": ("the rounded edge", "il raccordo"),
     }
     en, it = kinds.get(face["type"], ("the curved face", "la faccia curva"))
-    return {"en": f"at {en} (face {int(nearest) + 1})", "it": f"presso {it} (faccia {int(nearest) + 1})"}
+    return {"en": f"at {en} (face {nearest + 1})", "it": f"presso {it} (faccia {nearest + 1})"}

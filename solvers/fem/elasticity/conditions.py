@@ -136,7 +136,7 @@ WANTED = {
     "displacement": f"at a point, or the mean over a selection; component {', '.join(VECTOR)}",
     "stress": f"at a point, or the mean over a selection; component {', '.join(STRESS)}",
     "stress_max": "the largest on a selection, or of the whole part; component as for stress",
-    "reaction": f"force on the part from the supports on a selection, or of all supports; component {', '.join(VECTOR)}",
+    "reaction": f"force of the supports on a selection, or of all, on the part; component {', '.join(VECTOR)}",
     "strain_energy": "stored in the whole part",
     "mass": "of the whole part",
 }

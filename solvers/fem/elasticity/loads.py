@@ -28,6 +28,7 @@ from solvers.fem.mesh import Part
 
 Reals = npt.NDArray[np.float64]
 
+ZERO = np.zeros(3)
 #: Exact for a quadratic load times a quadratic test function on flat facets.
 DEGREE = 4
 
@@ -59,12 +60,12 @@ class Traction:
     def set(
         self,
         *,
-        uniform: Reals = np.zeros(3),
-        spin: Reals = np.zeros(3),
-        centre: Reals = np.zeros(3),
+        uniform: Reals = ZERO,
+        spin: Reals = ZERO,
+        centre: Reals = ZERO,
         pressure: float = 0.0,
         bearing: float = 0.0,
-        towards: Reals = np.zeros(3),
+        towards: Reals = ZERO,
     ) -> tuple[Reals, Reals]:
         """Set the traction; returns its resulting force [N] and moment about the origin [N m]."""
         self._uniform.value, self._spin.value, self._centre.value = uniform, spin, centre

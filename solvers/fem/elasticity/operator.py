@@ -76,7 +76,7 @@ class Operator:
 
     def _stiffness(self, V: fem.FunctionSpace) -> list[ufl.Form]:
         u, v = ufl.TrialFunction(V), ufl.TestFunction(V)
-        return [self.internal(u, v), *(self.spring(acting, u, v) for acting in self._springs())]
+        return [self.internal(u, v), *(self.spring(acting, u, v) for acting in self.springs)]
 
     def internal(self, u, v) -> ufl.Form:
         """The virtual work of the stresses of u in the strains of v."""
@@ -84,7 +84,9 @@ class Operator:
         strain = ufl.sym(ufl.grad(v))
         return (2 * self.mu * ufl.inner(ufl.sym(ufl.grad(u)), strain) + self.lmbda * ufl.div(u) * ufl.div(v)) * dx
 
-    def _springs(self) -> list[Acting]:
+    @property
+    def springs(self) -> list[Acting]:
+        """The conditions that are springs."""
         return [a for a in self.conditions if a.condition.kind == "elastic_support"]
 
     def spring(self, acting: Acting, u, v) -> ufl.Form:
@@ -150,7 +152,7 @@ class Operator:
         pc.setMGInterpolation(1, P)
         smoother = pc.getMGSmoother(1)
         smoother.setType("chebyshev")
-        smoother.getPC().setType("jacobi")
+        smoother.getPC().setType("pbjacobi")
         smoother.setTolerances(max_it=2)
         bottom = pc.getMGCoarseSolve()
         bottom.setOperators(self._coarse)

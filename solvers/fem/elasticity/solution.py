@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 
 import dolfinx
@@ -17,7 +16,7 @@ from hub.result import Answer
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.fem import mesh as fem_mesh
-from solvers.fem.elasticity import answer, loads
+from solvers.fem.elasticity import answer, loads, rigid
 from solvers.fem.elasticity.conditions import BODY_LOADS, FACE_LOADS
 from solvers.fem.elasticity.operator import Operator
 from solvers.fem.elasticity.solved import Acting, Solved
@@ -55,8 +54,9 @@ def solve(bound: BoundCase, attempt: Attempt) -> Answer | None:
     progress = Progress(attempt, comm)
     progress.doing("reading the mesh")
     part = fem_mesh.read(attempt.inputs, comm)
+    loose = rigid.check(part.file, bound.conditions)
     solved, operator = find_displacement(bound, part, progress)
-    return answer.make(solved, operator, attempt, progress)
+    return answer.make(solved, operator, loose, attempt, progress)
 
 
 def find_displacement(bound: BoundCase, part: Part, progress: Progress) -> tuple[Solved, Operator]:
@@ -157,8 +157,3 @@ def _by_body(DG0: fem.FunctionSpace, part: Part, values: npt.NDArray[np.float64]
     function = fem.Function(DG0)
     function.x.array[DG0.dofmap.list[:, 0]] = values[part.bodies.values]
     return function
-
-
-def peak_memory(comm: MPI.Intracomm) -> int:
-    """Largest memory of all ranks together so far [byte]. Collective."""
-    return 1024 * int(comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
