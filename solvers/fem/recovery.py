@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import dolfinx_solver  # noqa: F401 - loads MPI ahead of the bindings
+
+# isort: split
 import basix
 import dolfinx
 import numpy as np
@@ -88,7 +91,7 @@ class Cells:
         ).tabulate(1, self.points)[1:, :, :, 0]
         values = u.x.array.reshape(-1, 3)[u.function_space.dofmap.list[cells]]
         by_reference = np.einsum("dqa,nai->nqid", shapes, values, optimize=True)
-        gradient = by_reference @ np.linalg.inv(self.jacobian(cells))
+        gradient = by_reference @ inverse(self.jacobian(cells))
         return np.stack([(gradient[..., i, j] + gradient[..., j, i]) / 2 for i, j in COMPONENTS], axis=-1)
 
     def stress(self, u: dolfinx.fem.Function, lame: Reals, cells: Integers) -> Reals:
@@ -98,6 +101,13 @@ class Cells:
         stress = 2 * mu * strain
         stress[..., :3] += (lmbda * strain[..., :3].sum(-1))[..., None]
         return np.asarray(stress)
+
+
+def inverse(matrix: Reals) -> Reals:
+    """The inverses of (..., 3, 3) matrices by cofactors: several times as fast as the general way."""
+    a, b, c = np.moveaxis(matrix, -2, 0)
+    cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-1)
+    return np.asarray(cofactors / (a * cofactors[..., 0]).sum(-1)[..., None, None])
 
 
 def energy_product(s: Reals, t: Reals, lame: Reals) -> Reals:

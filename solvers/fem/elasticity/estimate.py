@@ -25,7 +25,6 @@ from mpi4py import MPI
 
 from hub.case import Wanted
 from hub.result import Quantity, Words
-from hub.units import show
 from solvers.fem.elasticity import singular
 from solvers.fem.elasticity.conditions import Displacement, ElasticSupport, Fixed, Symmetry
 from solvers.fem.elasticity.goals import Estimator, GoalError, Sampling, tensor_weight
@@ -300,24 +299,20 @@ class _Estimate:
         """Volume and mass of the CAD part; how far the mesh is from them is their error."""
         density = self.solved.density
         values = density.x.array[density.function_space.dofmap.list[:, 0]]
-        bodies = self.solved.part.file.bodies
-        meshed = np.zeros((len(bodies), 2))
-        body_of = self.solved.part.bodies.values
+        meshed = np.zeros(2)
         for cells, volume in self.tool.volumes():
-            for b in np.unique(body_of[cells]):
-                of = body_of[cells] == b
-                meshed[b] += [volume[of].sum(), (volume[of] * values[cells[of]]).sum()]
+            meshed += [volume.sum(), (volume * values[cells]).sum()]
         meshed = self.comm.allreduce(meshed, MPI.SUM)
-        drawn = np.array([float(b["volume"]) for b in bodies])
-        scale = drawn / np.maximum(meshed[:, 0], 1e-300)
+        # a part that came as a mesh has no other volume than that
+        drawn = float(self.solved.part.file.numbers.get("cad_volume") or meshed[0])
         method = "CAD volume against mesh volume"
         found = {}
         for k, (name, unit, en, it) in enumerate(
             (("volume", "m**3", "Volume", "Volume"), ("mass", "kg", "Mass", "Massa"))
         ):
-            value = float((meshed[:, k] * scale).sum())
+            value = float(meshed[k] * drawn / meshed[0])
             if value > 0 or name == "volume":
-                bar = (float(np.abs(meshed[:, k] * (scale - 1)).sum()), method)
+                bar = (abs(value - float(meshed[k])), method)
                 found[name] = self._quantity(value, unit, {"en": en, "it": it}, bar)
         if "mass" not in found:
             statement: Words = {"en": "No density was given.", "it": "La densità non è stata indicata."}
@@ -333,12 +328,15 @@ class _Estimate:
         order = np.argsort([-np.linalg.norm(f) for f in forces])
         bars: dict[int, tuple[float, str] | None] = {}
         for k in order:
-            spend = self.bars and duals < MOST_REACTIONS and len(supports) > 1
+            plain = isinstance(supports[k].condition, Symmetry)
+            spend = self.bars and duals < MOST_REACTIONS and len(supports) > 1 and not plain
             bars[int(k)] = self._reaction_bar([supports[k]], forces[k], spend) if self.bars else None
             duals += spend
         for k, (acting, force) in enumerate(zip(supports, forces, strict=True)):
             called = acting.condition.name or f"{acting.condition.kind} {', '.join(acting.condition.on)}"
-            for i, axis in enumerate("xyz"):
+            pushes = self.comm.allreduce((self._owner == acting.index).sum(0), MPI.SUM)
+            for i in np.flatnonzero(pushes):
+                axis = "xyz"[i]
                 title: Words = {"en": f"Reaction {axis}, {called}", "it": f"Reazione {axis}, {called}"}
                 found[f"reaction_{k + 1}_{axis}"] = self._quantity(float(force[i]), "N", title, bars[k])
         total, bar = self._reaction(None)
@@ -467,7 +465,7 @@ def _contract(a: Reals, b: Reals) -> float:
 
 
 def _away_title(reach: float) -> Words:
-    length, unit = show(reach, "m")
+    length, unit = 1e3 * reach, "mm"
     return {
         "en": f"Largest von Mises stress, more than {length:.2g} {unit} from singular edges",
         "it": f"Tensione di von Mises massima, a più di {length:.2g} {unit} dagli spigoli singolari",
@@ -476,7 +474,7 @@ def _away_title(reach: float) -> Words:
 
 def _statement(what: Words, reach: float) -> Words:
     """Why there is no bar for a stress at a singular spot."""
-    length, unit = show(reach, "m")
+    length, unit = 1e3 * reach, "mm"
     return {
         "en": f"Lies at {what['en']}, where the stress of an elastic body is infinite: it rises with every finer mesh, "
         f"so that no error bar exists. Judge the stress more than {length:.2g} {unit} away, or round the edge.",

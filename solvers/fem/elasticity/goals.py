@@ -30,6 +30,7 @@ from solvers.fem.recovery import (
     Recovery,
     add_over_ranks,
     energy_product,
+    inverse,
     lame_of,
     locate,
     von_mises,
@@ -261,11 +262,11 @@ class Estimator:
         nodes, values = [], []
         for points, cells, stress in field:
             shapes = self._element().tabulate(1, points)[1:, :, :, 0]
-            inverse = np.linalg.inv(Cells(self.mesh, points).jacobian(cells))
+            pull = inverse(Cells(self.mesh, points).jacobian(cells))
             tensor = np.empty((*stress.shape[:2], 3, 3))
             for s, (i, j) in enumerate(COMPONENTS):
                 tensor[..., i, j] = tensor[..., j, i] = stress[..., s]
-            pulled = inverse @ tensor
+            pulled = pull @ tensor
             values.append(np.einsum("dqa,nqdi->nai", shapes, pulled, optimize=True).reshape(-1, 3))
             nodes.append(self.solved.V.dofmap.list[cells].ravel())
         return self._vector(nodes, values)
