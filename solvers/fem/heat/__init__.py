@@ -1,0 +1,1 @@
+"""Steady heat conduction in parts of several materials."""
