@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.problem import excerpt
-from hub.result import Answer, Quantity
+from hub.result import Answer
 from hub.runfolder import Attempt
 from hub.solver import StageError, explain
 from solvers.post import account
@@ -20,17 +20,16 @@ from solvers.post.words import WORDS, Language
 
 #: Most rows of provenance that are printed; all of it is in result.json.
 ROWS = 40
+#: Quantities on the first page.
+KEY = 5
+#: Beside the largest quantity of its unit, less than this share is round-off and shown as zero.
+ROUND_OFF = 1e-9
 
 #: SI units of the mesh stage's figures, and what they are called where their names are not words.
-MESH_UNITS = {
-    "size": "m",
-    "smallest_edge": "m",
-    "largest_edge": "m",
-    "volume": "m**3",
-    "cad_volume": "m**3",
-    "seconds": "s",
-}
-MESH_WORDS = {"tets": "elements", "size": "element_size", "seconds": "mesh_time", "sicn": "condition_number"}
+MESH_UNITS = {"size": "m", "smallest_edge": "m", "largest_edge": "m", "volume": "m**3"}
+MESH_WORDS = {"tets": "elements", "size": "element_size"}
+#: ... and those that say nothing to the reader of a report.
+MESH_LESS = {"sicn", "cad_volume", "seconds", "worst_place"}
 
 
 def run(folder: Path) -> int:
@@ -101,6 +100,10 @@ def content(inputs: Path, drawn: list[dict[str, Any]]) -> dict[str, Any]:
     say = language.say
     failed = [check for check in answer.checks if not check.passed]
     title = case.get("title", "")
+    # the quantities that the pictures mark, and then the first ones, stand on the first page
+    marked = [view.mark for view in answer.views if view.mark in answer.quantities]
+    ranked = sorted(answer.quantities, key=lambda name: name not in marked)
+    key = [name for name in answer.quantities if name in ranked[:KEY]]
     solver_line = language.of(solver.get("title"), case.get("solver", ""))
     if solver:
         solver_line += f" ({solver['name']} {solver['version']}). {language.of(solver.get('summary'))}".rstrip()
@@ -115,7 +118,8 @@ def content(inputs: Path, drawn: list[dict[str, Any]]) -> dict[str, Any]:
         "warning": say("failed_checks", len(failed), len(answer.checks)) if failed else "",
         "footer": f"{case.get('solver', '')} · {provenance.get('created', '')}".strip(" ·"),
         "page": say("page", "#1", "#2"),
-        "quantities": [_quantity(name, quantity, language) for name, quantity in answer.quantities.items()],
+        "quantities": [_quantity(name, answer, language) for name in key],
+        "further": [_quantity(name, answer, language) for name in answer.quantities if name not in key],
         "fields": [p for p in drawn if p["kind"] == "field"],
         "setup": [p | {"title": say("setup_caption").rstrip(".")} for p in drawn if p["kind"] == "setup"],
         "solver": solver_line,
@@ -170,13 +174,17 @@ def _given(inputs: Path, name: str, caption: str) -> list[dict[str, str]]:
     return [{"file": name, "title": caption.rstrip("."), "note": "", "alt": caption}]
 
 
-def _quantity(name: str, quantity: Quantity, language: Language) -> dict[str, str]:
+def _quantity(name: str, answer: Answer, language: Language) -> dict[str, str]:
+    quantity = answer.quantities[name]
+    value, largest = quantity.value, max(abs(q.value) for q in answer.quantities.values() if q.unit == quantity.unit)
+    if quantity.error is None and abs(value) < ROUND_OFF * largest:
+        value = 0.0
     statement = language.of(quantity.statement)
     if quantity.error is None and not statement:
         statement = language.say("no_bar")
     return {
         "title": language.of(quantity.title, name),
-        "value": language.quantity(quantity.value, quantity.unit, quantity.error),
+        "value": language.quantity(value, quantity.unit, quantity.error),
         "method": quantity.error_method if quantity.error is not None else "",
         "statement": statement,
         "at": f"{language.say('at')} {language.point(quantity.at)}" if quantity.at is not None else "",
@@ -218,7 +226,7 @@ def _mesh(case: Mapping[str, Any], mesh: Mapping[str, Any], answer: Answer, lang
     say, wanted = language.say, case.get("mesh", {})
     rows = [[say("fineness"), say(wanted["fineness"])]] if "fineness" in wanted else []
     for name, value in mesh.get("numbers", {}).items():
-        text = _figure(value, MESH_UNITS.get(name), language)
+        text = "" if name in MESH_LESS else _figure(value, MESH_UNITS.get(name), language)
         if text:
             rows.append([say(MESH_WORDS.get(name, name)), text])
     rows.append([say("unknowns"), language.number(answer.unknowns)])
@@ -251,6 +259,9 @@ def _joined(names: Any) -> str:
 def _flat(data: Any, prefix: str = "") -> list[list[str]]:
     """Nested plain data as (path, value) rows."""
     if isinstance(data, Mapping):
+        values = list(data.values())
+        if prefix and len(values) > 1 and all(isinstance(v, str | int | float) and len(str(v)) < 24 for v in values):
+            return [[prefix, " · ".join(f"{key} {value}" for key, value in data.items())]]
         return [row for key, value in data.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
     if isinstance(data, list):
         return [[prefix, ", ".join(map(str, data))[:400]]] if data else []

@@ -20,6 +20,7 @@ WORDS: dict[str, dict[str, str]] = {
     "unclear": {"en": "Undecided", "it": "Incerto"},
     "none": {"en": "Result", "it": "Risultato"},
     "quantities": {"en": "Key figures", "it": "Grandezze principali"},
+    "further": {"en": "Further figures", "it": "Altre grandezze"},
     "quantity": {"en": "Quantity", "it": "Grandezza"},
     "value": {"en": "Value", "it": "Valore"},
     "how": {"en": "How the error was estimated", "it": "Come è stimato l'errore"},
@@ -185,11 +186,8 @@ WORDS: dict[str, dict[str, str]] = {
     "element_size": {"en": "Largest element size asked for", "it": "Dimensione massima richiesta"},
     "smallest_edge": {"en": "Shortest edge", "it": "Lato più corto"},
     "largest_edge": {"en": "Longest edge", "it": "Lato più lungo"},
-    "cad_volume": {"en": "Volume in CAD", "it": "Volume nel CAD"},
     "scaled_jacobian": {"en": "Scaled Jacobian", "it": "Jacobiano scalato"},
-    "condition_number": {"en": "Inverse condition number", "it": "Condizionamento inverso"},
     "mesher": {"en": "Mesher", "it": "Generatore"},
-    "mesh_time": {"en": "Time of meshing", "it": "Tempo di generazione"},
     "min_quality": {"en": "Lowest element quality", "it": "Qualità minima degli elementi"},
     "mean_quality": {"en": "Mean element quality", "it": "Qualità media degli elementi"},
 }
@@ -312,7 +310,7 @@ class Language:
 
     def point(self, values: list[float] | tuple[float, ...]) -> str:
         """A place [m] in mm."""
-        return "(" + "; ".join(self.number(1e3 * v, 1) for v in values) + ") mm"
+        return "(" + "; ".join(self.number(round(1e3 * v, 1) + 0.0, 1) for v in values) + ") mm"
 
 
 def glue(number: str, sign: str) -> str:
