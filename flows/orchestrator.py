@@ -42,11 +42,19 @@ PATIENCE = 180.0
 _FLOWS = {"stage": stage_and_submit, "collect": collect_and_report}
 
 
+class _Runner(Runner):
+    """Ends at once when told to: its flows may be killed at any moment and are begun again."""
+
+    def handle_sigterm(self, *_: object) -> None:
+        os._exit(0)
+
+
 class Loop:
     """Feeds messages to Prefect and compares."""
 
     def __init__(self, place: Workplace, client: SyncPrefectClient, deployments: dict[str, UUID]) -> None:
         self.place, self.client, self.deployments = place, client, deployments
+        self.started = time.time()
 
     def forever(self) -> None:
         """Ends only by an exception."""
@@ -54,12 +62,23 @@ class Loop:
         while True:
             self.dispatch()
             if time.monotonic() - compared > COMPARE:
-                planned = self.planned()
-                for flow_run in reconcile(self.place, planned):
-                    self.client.set_flow_run_state(UUID(flow_run), Crashed(message="Its process is gone."), force=True)
+                self.compare()
                 compared = time.monotonic()
-                self.place.settings.heartbeat.touch()
             time.sleep(POLL)
+
+    def compare(self) -> None:
+        """Where Prefect cannot be asked, runs are still ended and cancelled; none is begun."""
+        try:
+            planned = self.planned()
+        except httpx.HTTPError as error:
+            log.warning("Prefect cannot be asked: %s", error)
+            planned = None
+        dead = reconcile(self.place, planned, self.started)
+        if planned is None:
+            return
+        for flow_run in dead:
+            self.client.set_flow_run_state(UUID(flow_run), Crashed(message="Its process is gone."), force=True)
+        self.place.settings.heartbeat.touch()
 
     def dispatch(self) -> None:
         """Act on the messages that are due. A flow run is made before its message goes: a crash between the two
@@ -69,7 +88,7 @@ class Loop:
                 self._act(message)
             except httpx.HTTPError as error:
                 log.warning("message %s waits: %s", message.id, error)
-                self.place.store.retry(message, min(60.0, 2.0**message.tries))
+                self.place.store.retry(message, min(8.0, 2.0**message.tries))
             else:
                 self.place.store.done(message)
 
@@ -122,7 +141,7 @@ async def run(place: Workplace) -> None:
     """Register the flows, start the loop, and run flows for ever."""
     with get_client(sync_client=True) as client:
         await asyncio.to_thread(wait_for_prefect, client)
-        runner = Runner(name="officina", limit=LIMIT, query_seconds=1, pause_on_shutdown=False)
+        runner = _Runner(name="officina", limit=LIMIT, query_seconds=1, pause_on_shutdown=False)
         deployments: dict[str, Any] = {}
         for action, flow in _FLOWS.items():
             deployments[action] = await runner.aadd_flow(flow, name="officina")
@@ -131,20 +150,14 @@ async def run(place: Workplace) -> None:
 
 
 def _or_die(loop: Loop) -> None:
-    """Run the loop; what it cannot deal with ends the process, to begin anew."""
-    trouble = 0
-    while True:
-        try:
-            loop.forever()
-        except ObjectNotFound:
-            log.warning("Prefect has another database now: registering anew")
-            os._exit(75)
-        except Exception:
-            trouble += 1
-            log.exception("the loop stumbled")
-            if trouble >= 30:
-                os._exit(70)
-            time.sleep(1.0)
+    """Run the loop; when it stumbles, the whole process ends, to begin anew."""
+    try:
+        loop.forever()
+    except ObjectNotFound:
+        log.warning("Prefect has another database now: registering anew")
+    except BaseException:
+        log.exception("the loop stumbled")
+    os._exit(75)
 
 
 def main() -> None:

@@ -32,32 +32,36 @@ class Planned:
     since: float
 
 
-def reconcile(place: Workplace, planned: Mapping[str, list[Planned]]) -> list[str]:
-    """Move on every run that nobody moves on. planned : run id -> its flows; returns ids of flows that are dead."""
+def reconcile(place: Workplace, planned: Mapping[str, list[Planned]] | None, started: float) -> list[str]:
+    """Move on every run that nobody moves on.
+
+    planned : run id -> its flows; None if Prefect cannot be asked: then runs are ended but not begun
+    started : when the runner of flows was started [s]; flows begun before that went with the runner before
+    Returns the ids of flows that are dead though Prefect thinks otherwise.
+    """
     dead: list[str] = []
     for row in place.store.active():
         try:
-            dead += _one(place, row, planned.get(row.id, []))
+            dead += _one(place, row, None if planned is None else planned.get(row.id, []), started)
         except Exception:  # one run must not keep the others from being looked at
             log.exception("run %s could not be reconciled", row.id)
     return dead
 
 
-def _one(place: Workplace, row: Row, flows: list[Planned]) -> list[str]:
+def _one(place: Workplace, row: Row, flows: list[Planned] | None, started: float) -> list[str]:
     run = place.run(row)
     result = pipeline.cancel(run, place.executor).result if row.state == "cancelling" else run.result
     if result is not None:
         record(place, row, run)
         settle(place, row.id, result)
         return []
-    if row.state == "cancelling" or is_walked(run):
-        return []
-    if _waits_for_solve(place, run):
+    if flows is None or row.state == "cancelling" or is_walked(run) or _waits_for_solve(place, run):
         return []
     alive: list[Planned] = []
     dead: list[Planned] = []
     for flow in flows:
-        (dead if flow.begun and time.time() - flow.since > START else alive).append(flow)
+        gone = flow.begun and (flow.since < started or time.time() - flow.since > START)
+        (dead if gone else alive).append(flow)
     if not alive:
         place.store.post(row.id, "collect" if attempts(run.folder, "solve") else "stage")
     return [flow.id for flow in dead]

@@ -133,6 +133,7 @@ def _watch(settings: Settings, children: list[Child]) -> NoReturn:
     from hub.access import login_path
     from hub.store import open_store
 
+    settings.heartbeat.unlink(missing_ok=True)
     children[0].start()
     store = open_store(settings)
     address = f"{settings.url}{login_path(settings, store)}"
