@@ -21,7 +21,7 @@ from solvers.post.words import WORDS, Language
 #: Most rows of provenance that are printed; all of it is in result.json.
 ROWS = 40
 #: Quantities on the first page.
-KEY = 5
+KEY = 4
 #: Beside the largest quantity of its unit, less than this share is round-off and shown as zero.
 ROUND_OFF = 1e-9
 
@@ -185,7 +185,7 @@ def _quantity(name: str, answer: Answer, language: Language) -> dict[str, str]:
     return {
         "title": language.of(quantity.title, name),
         "value": language.quantity(value, quantity.unit, quantity.error),
-        "method": quantity.error_method if quantity.error is not None else "",
+        "method": language.method(quantity.error_method) if quantity.error is not None else "",
         "statement": statement,
         "at": f"{language.say('at')} {language.point(quantity.at)}" if quantity.at is not None else "",
     }

@@ -192,6 +192,17 @@ WORDS: dict[str, dict[str, str]] = {
     "mean_quality": {"en": "Mean element quality", "it": "Qualità media degli elementi"},
 }
 
+#: How errors are estimated, as solvers name it in English -> in Italian; others are shown as they are named.
+METHODS = {
+    "ZZ energy estimate x2": "stima energetica ZZ ×2",
+    "ZZ energy estimate, scaled": "stima energetica ZZ, in scala",
+    "ZZ goal estimate": "stima ZZ mirata alla grandezza",
+    "goal-oriented ZZ estimate": "stima ZZ mirata alla grandezza",
+    "ZZ goal estimate and recovery gap": "stima ZZ mirata e scarto di ricostruzione",
+    "recovery gap x2 and ZZ energy estimate, scaled": "scarto di ricostruzione ×2 e stima energetica ZZ, in scala",
+    "CAD volume against mesh volume": "volume nel CAD contro volume della mesh",
+}
+
 _UNIT_SIGNS = {
     "degC": "°C", "mm2": "mm²", "mm3": "mm³", "kg/m3": "kg/m³", "m/s2": "m/s²", "N/mm3": "N/mm³", "deg": "°",
     "W/m2": "W/m²", "W/m3": "W/m³", "W/m2/K": "W/(m² K)", "W/m/K": "W/(m K)", "J/kg/K": "J/(kg K)",
@@ -224,6 +235,10 @@ class Language:
         words = WORDS.get(key)
         text = words[self.code] if words else key.replace("_", " ")[:1].upper() + key.replace("_", " ")[1:]
         return text.format(*values) if values else text
+
+    def method(self, name: str) -> str:
+        """The name of a way to estimate errors."""
+        return METHODS.get(name, name) if self.code == "it" else name
 
     def of(self, words: Mapping[str, str] | None, otherwise: str = "") -> str:
         """The text of this language among a solver's words, else the English one."""
