@@ -163,7 +163,7 @@ class GeometryVerdict(Frozen):
 
 
 def _length(millimetres: float) -> str:
-    return f"{millimetres:.0f}" if millimetres >= 1000 else f"{millimetres:.3g}"
+    return f"{millimetres:.0f}" if millimetres >= 1000 else f"{round(millimetres, 5):.3g}"
 
 
 def open_questions(verdict: GeometryVerdict, geometry: Geometry) -> list[Problem]:
@@ -361,7 +361,7 @@ def _judge(
             problems.append(
                 _problem(
                     "thin-wall",
-                    f"a wall only {_length(facts.thinnest * 1e3)} mm thick on a part of {_length(max(lengths) * 1e3)} mm",
+                    f"a wall {_length(facts.thinnest * 1e3)} mm thick on a part of {_length(max(lengths) * 1e3)} mm",
                     "walls that one or two elements can fill",
                     "Expect many elements; choose a fine mesh if the wall carries load.",
                     "warning",

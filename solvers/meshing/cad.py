@@ -119,7 +119,7 @@ class Topology:
 def _label(dim: int, tag: int, otherwise: str) -> str:
     name = gmsh.model.getEntityName(dim, tag).rsplit("/", 1)[-1]
     name = "".join(c for c in name if c.isprintable()).strip()[:150]
-    return name or otherwise
+    return otherwise if not name or name.startswith("Open CASCADE STEP translator") else name
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:

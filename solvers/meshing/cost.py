@@ -1,12 +1,91 @@
-"""What a mesh will have before it is made, from the display triangles."""
+"""What a mesh will have before it is made, and how thin the part is, from the display triangles."""
 
 from __future__ import annotations
 
-from solvers.meshing.cad import Surface
-from solvers.meshing.sizing import FILL, Sizing
+import gmsh
+import numpy as np
+
+from solvers.meshing.cad import Floats, Ints, Surface, Topology
+from solvers.meshing.sizing import FILL, Sizing, narrow_sizes
+
+#: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 3 sizes.
+GROWTH = 0.35
+#: Area of the regular triangle over the square of its side.
+TRIANGLE = 0.433
 
 
-def predict(surface: Surface, size: Sizing, volume: float) -> tuple[int, int]:
-    """(nodes, tetrahedra) of second order, about."""
-    tets = volume / (FILL * size.largest**3) * 1.5
-    return round(1.5 * tets + 200), round(tets)
+def curvature(topology: Topology) -> list[float]:
+    """Largest curvature met on each face, in 1/unit: the 90th percentile over its nodes."""
+    result = []
+    for face in topology.faces:
+        if gmsh.model.getType(2, face) == "Plane":
+            result.append(0.0)
+            continue
+        _, _, at = gmsh.model.mesh.getNodes(2, face, includeBoundary=True, returnParametricCoord=True)
+        values = np.abs(gmsh.model.getCurvature(2, face, at)) if len(at) else np.zeros(1)
+        values = values[np.isfinite(values)]
+        result.append(float(np.percentile(values, 90)) if len(values) else 0.0)
+    return result
+
+
+def predict(surface: Surface, curved: list[float], topology: Topology, size: Sizing, volume: float) -> tuple[int, int]:
+    """(nodes, tetrahedra) of second order, about.
+
+    Under each face lies a layer as deep as the part is on average, volume over area; through it sizes grow from the
+    face's own to the largest. Nodes follow from Euler's formula.
+    """
+    corner = surface.points[surface.triangles]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
+    areas = np.bincount(surface.face, area, len(curved))
+    around = 2 * np.pi / np.maximum(np.array(curved), 1e-12) / size.around
+    local = np.clip(around, size.smallest, size.largest)
+    narrow = narrow_sizes(topology, size)
+    local = np.minimum(local, [narrow.get(f, size.largest) for f in topology.faces])
+    depth = volume / areas.sum()
+    at = (np.arange(40) + 0.5) / 40 * depth
+    sizes = np.minimum(local[:, None] + GROWTH * at, size.largest)
+    tets = float((areas[:, None] * depth / 40 / (FILL * sizes**3)).sum())
+    facets = float((areas / (TRIANGLE * local**2)).sum())
+    vertices = tets / 6 + facets / 4
+    return round(2 * vertices + tets + facets / 2), round(tets)
+
+
+def thinnest(surface: Surface, *, rays: int = 400) -> float | None:
+    """The smallest wall seen by rays that go straight into the part and leave it through a face looking back.
+
+    Moeller and Trumbore, J. Graphics Tools 2, 1997, 21-28. Samples are spread over the area, always the same ones.
+    """
+    points, triangles = surface.points, surface.triangles
+    if not len(triangles):
+        return None
+    a = points[triangles[:, 0]]
+    u, v = points[triangles[:, 1]] - a, points[triangles[:, 2]] - a
+    normal = np.cross(u, v)
+    length = np.linalg.norm(normal, axis=1)
+    good = length > 0
+    a, u, v, normal, length = a[good], u[good], v[good], normal[good], length[good]
+    unit = normal / length[:, None]
+    step = np.cumsum(length) / length.sum()
+    chosen: Ints = np.unique(np.searchsorted(step, (np.arange(rays) + 0.5) / rays))
+    smallest = np.inf
+    for k in chosen:
+        start, way = a[k] + (u[k] + v[k]) / 3, -unit[k]
+        against = unit @ way
+        facing = np.flatnonzero(against > 0.85)
+        hit = _hits(start, way, a[facing], u[facing], v[facing])
+        if len(hit):
+            smallest = min(smallest, float(hit.min()))
+    return smallest if np.isfinite(smallest) else None
+
+
+def _hits(start: Floats, way: Floats, a: Floats, u: Floats, v: Floats) -> Floats:
+    """Distances along a ray to the triangles it meets."""
+    p = np.cross(way, v)
+    det = np.einsum("ij,ij->i", u, p)
+    det = np.where(det == 0, np.inf, det)
+    s = start - a
+    x = np.einsum("ij,ij->i", s, p) / det
+    q = np.cross(s, u)
+    y = q @ way / det
+    t = np.einsum("ij,ij->i", v, q) / det
+    return np.asarray(t[(x >= 0) & (y >= 0) & (x + y <= 1) & (t > 0)])

@@ -13,16 +13,15 @@ from hub.case import Mesh
 from hub.filekind import Kind
 from hub.intake import METRES, Contact, Facts, MeshCost, Solid
 from hub.problem import Problem
-from hub.selection import Face
 from hub.solver import StageError
 from hub.units import Vector
 from solvers.meshing import cad, sizing, units
-from solvers.meshing.cost import predict
+from solvers.meshing.cost import curvature, predict, thinnest
 
 #: Bodies nearer than this touch [mm].
 TOUCH = 1e-3
 #: Display triangles: size over the diagonal, and triangles around a circle.
-DISPLAY, DISPLAY_AROUND = 1 / 16, 16
+DISPLAY, DISPLAY_AROUND = 1 / 16, 12
 
 
 def probe(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
@@ -70,7 +69,7 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
         return facts
     diagonal = sizing.diagonal()
     try:
-        sizing.apply(sizing.Sizing(diagonal * DISPLAY, diagonal * DISPLAY / 50, DISPLAY_AROUND))
+        sizing.apply(sizing.Sizing(diagonal * DISPLAY, diagonal * DISPLAY / 12, DISPLAY_AROUND))
         gmsh.model.mesh.generate(2)
     except Exception as error:  # gmsh has one kind of exception
         notes.append(_unmeshable(str(error)))
@@ -90,12 +89,16 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
     update: dict[str, object] = {"faces": tuple(faces), "notes": tuple(notes)}
     if topology.bodies and not notes:
         volume = sum(s.volume for s in facts.bodies) / factor**3
-        update["contacts"] = tuple(_contacts(topology))
+        curved = curvature(topology)
+        sizes = {level: sizing.sizing(Mesh(fineness=level), volume, diagonal) for level in sizing.BULK}
+        costs = {level: predict(surface, curved, topology, size, volume) for level, size in sizes.items()}
         update["cost"] = {
-            level: _cost(surface, topology, faces, Mesh(fineness=level), volume, diagonal, factor)
-            for level in sizing.BULK
+            level: MeshCost(size=sizes[level].largest * factor, nodes=nodes, tets=tets)
+            for level, (nodes, tets) in costs.items()
         }
-        update["thinnest"] = None
+        wall = thinnest(surface)
+        update["thinnest"] = None if wall is None else wall * factor
+        update["contacts"] = tuple(_contacts(topology))
     return facts.model_copy(update=update)
 
 
@@ -133,17 +136,3 @@ def _contacts(topology: cad.Topology) -> list[Contact]:
         if 0 <= gmsh.model.occ.getDistance(3, a, 3, b)[0] <= TOUCH:
             found.append(Contact(bodies=(i, j)))
     return found
-
-
-def _cost(
-    surface: cad.Surface,
-    topology: cad.Topology,
-    faces: list[Face],
-    mesh: Mesh,
-    volume: float,
-    diagonal: float,
-    factor: float,
-) -> MeshCost:
-    size = sizing.sizing(mesh, volume, diagonal)
-    nodes, tets = predict(surface, size, volume)
-    return MeshCost(size=size.largest * factor, nodes=nodes, tets=tets)

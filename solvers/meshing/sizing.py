@@ -14,14 +14,14 @@ from solvers.meshing.cad import Topology
 Fineness = Literal["coarse", "normal", "fine"]
 
 #: Tetrahedra that would fill the part at the largest size; curvature and small features add to them.
-BULK: dict[Fineness, float] = {"coarse": 2_500, "normal": 9_000, "fine": 36_000}
+BULK: dict[Fineness, float] = {"coarse": 1_000, "normal": 3_500, "fine": 14_000}
 #: Elements around a full circle.
-AROUND: dict[Fineness, int] = {"coarse": 12, "normal": 16, "fine": 24}
+AROUND: dict[Fineness, int] = {"coarse": 8, "normal": 12, "fine": 20}
 #: Volume of the tetrahedra that meshers make over the cube of the size asked for: the regular one has
 #: 1/(6 sqrt 2) = 0.118, packed ones are measured to be near it.
 FILL = 0.118
-#: The smallest size that curvature may ask for, over the largest size.
-SMALLEST = 1 / 10
+#: The smallest size that curvature may ask for, over the largest size: tiny fillets must not eat the whole mesh.
+SMALLEST: dict[Fineness, float] = {"coarse": 1 / 4, "normal": 1 / 6, "fine": 1 / 10}
 #: No size is larger than this part of the diagonal of the box.
 WIDEST = 1 / 8
 
@@ -44,7 +44,7 @@ def sizing(mesh: Mesh, volume: float, diagonal: float, *, unit: float = 1.0) -> 
     largest = min((volume / (FILL * BULK[fineness])) ** (1 / 3), diagonal * WIDEST)
     if mesh.size is not None:
         largest = mesh.size / unit
-    return Sizing(largest, largest * SMALLEST, AROUND[fineness])
+    return Sizing(largest, largest * SMALLEST[fineness], AROUND[fineness])
 
 
 def apply(size: Sizing) -> None:
@@ -61,9 +61,9 @@ def diagonal() -> float:
     return float(np.linalg.norm(box[3:] - box[:3]))
 
 
-def narrow_faces(topology: Topology, size: Sizing) -> None:
-    """Smaller elements along faces that are narrower than an element, so that they are not filled with slivers."""
-    wanted: dict[int, float] = {}
+def narrow_sizes(topology: Topology, size: Sizing) -> dict[int, float]:
+    """Face -> size, for faces narrower than an element: smaller there, so that they are not filled with slivers."""
+    sizes = {}
     for face in topology.faces:
         border = sum(gmsh.model.occ.getMass(1, e) for e in topology.edges[face])
         if border <= 0:
@@ -71,8 +71,16 @@ def narrow_faces(topology: Topology, size: Sizing) -> None:
         width = 2 * gmsh.model.occ.getMass(2, face) / border
         local = max(1.5 * width, size.largest / 4)
         if local < size.largest:
-            for _, point in gmsh.model.getBoundary([(2, face)], recursive=True):
-                wanted[point] = min(local, wanted.get(point, local))
+            sizes[face] = local
+    return sizes
+
+
+def narrow_faces(topology: Topology, size: Sizing) -> None:
+    """Ask for smaller elements at the corners of narrow faces."""
+    wanted: dict[int, float] = {}
+    for face, local in narrow_sizes(topology, size).items():
+        for _, point in gmsh.model.getBoundary([(2, face)], recursive=True):
+            wanted[point] = min(local, wanted.get(point, local))
     for point, local in wanted.items():
         gmsh.model.mesh.setSize([(0, point)], local)
 
