@@ -3,6 +3,7 @@ forms are found in the cache whatever a case says: its numbers are constants, ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dolfinx
@@ -73,7 +74,7 @@ class Traction:
         return resultant(self.V, assemble([self.form], self.V))
 
 
-def assemble(forms: list[fem.Form] | tuple[fem.Form, ...], V: fem.FunctionSpace) -> dolfinx.la.Vector:
+def assemble(forms: Sequence[fem.Form], V: fem.FunctionSpace) -> dolfinx.la.Vector:
     """The sum of linear forms as one vector, owned part complete. Collective."""
     b = fem.create_vector(V)
     b.array[:] = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 
 import dolfinx
@@ -17,10 +18,11 @@ import dolfinx.fem.petsc as fp
 import numpy as np
 import ufl
 from dolfinx import fem
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from hub.solver import StageError
-from solvers.fem.elasticity.loads import only
+from solvers.fem.elasticity.loads import assemble, only
 from solvers.fem.elasticity.solved import Acting
 from solvers.fem.elasticity.supports import Prescribed, prescribed
 from solvers.fem.mesh import Part
@@ -62,9 +64,8 @@ class Operator:
 
     def __post_init__(self) -> None:
         self.prescribed = prescribed(self.V, self.conditions, self.part.file)
-        self.bcs = self.prescribed.dirichlet(self.V)
-        self.forms = self.stiffness(self.V)
-        self.A = self._matrix(self.forms, self.bcs, self.V, kind="aij" if self.direct else "baij")
+        kind = "aij" if self.direct else "baij"
+        self.A = self._matrix(self.V, self.stiffness(self.V), self.prescribed, kind)
         self.setting_up()
         self._ksp = self._solver()
 
@@ -72,10 +73,10 @@ class Operator:
 
     def stiffness(self, V: fem.FunctionSpace) -> list[fem.Form]:
         """The bilinear forms whose sum is K: the material and, if there are, the springs."""
-        return [fem.form(form) for form in self._stiffness(V)]
+        return [fem.form(form) for form in self.work(ufl.TrialFunction(V), ufl.TestFunction(V))]
 
-    def _stiffness(self, V: fem.FunctionSpace) -> list[ufl.Form]:
-        u, v = ufl.TrialFunction(V), ufl.TestFunction(V)
+    def work(self, u, v) -> list[ufl.Form]:
+        """The virtual work of stresses and springs in v."""
         return [self.internal(u, v), *(self.spring(acting, u, v) for acting in self.springs)]
 
     def internal(self, u, v) -> ufl.Form:
@@ -98,21 +99,31 @@ class Operator:
         work = k_n * ufl.dot(u, n) * ufl.dot(v, n) + k_all * ufl.inner(u, v)
         return work * only(self.part, acting.facets)
 
-    def _matrix(self, forms: list[fem.Form], bcs: list, V: fem.FunctionSpace, kind: str) -> PETSc.Mat:
-        A = fp.create_matrix(forms[0], kind)
+    def _matrix(self, V: fem.FunctionSpace, forms: list[fem.Form], held: Prescribed, kind: str) -> PETSc.Mat:
+        """K with what is held replaced by a diagonal, in the nodes' frames."""
+        oblique = self._oblique(held)
+        bcs = [] if oblique else [bc._cpp_object for bc in held.dirichlet(V)]
+        A = fp.create_matrix(forms[0], "aij" if oblique else kind)
+        add, coefficients = dolfinx.cpp.fem.petsc.assemble_matrix, fem.pack_coefficients
         for form in forms:
-            constants = fem.pack_constants(form)
-            dolfinx.cpp.fem.petsc.assemble_matrix(
-                A, form._cpp_object, constants, fem.pack_coefficients(form), [bc._cpp_object for bc in bcs]
-            )
+            add(A, form._cpp_object, fem.pack_constants(form), coefficients(form), bcs)
         A.assemblyBegin(PETSc.Mat.AssemblyType.FLUSH)
         A.assemblyEnd(PETSc.Mat.AssemblyType.FLUSH)
-        dolfinx.cpp.fem.petsc.insert_diagonal(
-            A, V._cpp_object, [bc._cpp_object for bc in bcs], float(np.max(self.mu.x.array, initial=0.0) or 1.0)
-        )
+        dolfinx.cpp.fem.petsc.insert_diagonal(A, V._cpp_object, bcs, self.diagonal)
         A.assemble()
+        if oblique:
+            A = A.PtAP(_turn(V, held))
+            A.zeroRowsColumns(_rows(V, held), self.diagonal)
         A.setOption(PETSc.Mat.Option.SPD, True)
         return A
+
+    def _oblique(self, held: Prescribed) -> bool:
+        return bool(self.part.mesh.comm.allreduce(len(held.turned)))
+
+    @cached_property
+    def diagonal(self) -> float:
+        """What stands on the diagonal of what is held: the largest shear modulus."""
+        return float(self.part.mesh.comm.allreduce(float(np.max(self.mu.x.array, initial=0.0)), MPI.MAX))
 
     # --- solution ---
 
@@ -135,14 +146,14 @@ class Operator:
 
     def _multigrid(self, ksp: PETSc.KSP) -> None:
         coarse = fem.functionspace(self.part.mesh, ("Lagrange", 1, (3,)))
+        held = prescribed(coarse, self.conditions, self.part.file)
         P = fp.interpolation_matrix(coarse, self.V)
         P.assemble()
-        own = self.V.dofmap.index_map.size_local
-        first = self.V.dofmap.index_map.local_range[0]
-        P.zeroRows((np.flatnonzero(self.prescribed.held[:own].ravel()) + 3 * first).astype(np.int32), 0.0)
-        bcs = prescribed(coarse, self.conditions, self.part.file).dirichlet(coarse)
+        if self._oblique(self.prescribed):
+            P = _turn(self.V, self.prescribed).transposeMatMult(P).matMult(_turn(coarse, held))
+        P.zeroRows(_rows(self.V, self.prescribed), 0.0)
         small = 3 * coarse.dofmap.index_map.size_global <= DIRECT_COARSE
-        self._coarse = self._matrix(self.stiffness(coarse), bcs, coarse, "aij")
+        self._coarse = self._matrix(coarse, self.stiffness(coarse), held, "aij")
         if not small:
             self._near = rigid_modes(coarse)
             self._coarse.setNearNullSpace(PETSc.NullSpace().create(vectors=self._near, comm=self.part.mesh.comm))
@@ -171,28 +182,23 @@ class Operator:
                 options[prefix + key] = value
             bottom.setFromOptions()
 
-    def lift(self, b: dolfinx.la.Vector) -> None:
-        """Move what is prescribed to the right-hand side. Collective."""
-        for form in self.forms:
-            fem.apply_lifting(b.array, [form], [self.bcs])
-
     def solve(self, forms: Sequence[fem.Form], *, homogeneous: bool = False) -> fem.Function:
         """The response to the sum of linear forms. Raises StageError if it is not found. Collective."""
-        b = fem.create_vector(self.V)
-        b.array[:] = 0
-        for form in forms:
-            fem.assemble_vector(b.array, form)
-        if not homogeneous and self.part.mesh.comm.allreduce(float(np.abs(self.prescribed.values).max(initial=0))):
-            self.lift(b)
-        b.scatter_reverse(dolfinx.la.InsertMode.add)
+        b = assemble(forms, self.V)
+        moved = self.part.mesh.comm.allreduce(float(np.abs(self.prescribed.values).max(initial=0)))
+        if moved and not homogeneous:
+            lift = fem.Function(self.V)
+            lift.x.array[:] = self.prescribed.values.ravel()
+            self.prescribed.out_of_frames(lift.x.array)
+            b.array[:] -= assemble([fem.form(f) for f in self.work(lift, ufl.TestFunction(self.V))], self.V).array
         return self.respond(b, homogeneous=homogeneous)
 
     def respond(self, b: dolfinx.la.Vector, *, homogeneous: bool = True) -> fem.Function:
         """The response to a vector whose owned part is complete; what is held gets its prescribed value."""
         held = self.prescribed.held.ravel()
-        diagonal = float(np.max(self.mu.x.array, initial=0.0) or 1.0)
         right = b.array.copy()
-        right[held] = 0.0 if homogeneous else diagonal * self.prescribed.values.ravel()[held]
+        self.prescribed.into_frames(right)
+        right[held] = 0.0 if homogeneous else self.diagonal * self.prescribed.values.ravel()[held]
         comm, own = self.part.mesh.comm, 3 * self.V.dofmap.index_map.size_local
         bvec = PETSc.Vec().createWithArray(right[:own], bsize=3, comm=comm)
         self._size = bvec.norm() or 1.0
@@ -205,6 +211,7 @@ class Operator:
         r.aypx(-1, bvec)
         self.residual = r.norm() / self._size
         u.x.scatter_forward()
+        self.prescribed.out_of_frames(u.x.array)
         if not np.isfinite(self.residual) or self.residual > 10 * self.tolerance:
             raise StageError(
                 "diverged",
@@ -213,6 +220,27 @@ class Operator:
                 "Look at the worst elements of the mesh; or set method: direct.",
             )
         return u
+
+
+def _rows(V: fem.FunctionSpace, held: Prescribed) -> np.ndarray:
+    """The global rows of this rank that are held."""
+    index_map = V.dofmap.index_map
+    own = held.held[: index_map.size_local].ravel()
+    return (np.flatnonzero(own) + 3 * index_map.local_range[0]).astype(np.int32)
+
+
+def _turn(V: fem.FunctionSpace, held: Prescribed) -> PETSc.Mat:
+    """The orthogonal matrix from the nodes' frames to the coordinate axes."""
+    index_map = V.dofmap.index_map
+    own = index_map.size_local
+    blocks = np.tile(np.eye(3), (own, 1, 1))
+    here = held.turned < own
+    blocks[held.turned[here]] = held.frames[here].transpose(0, 2, 1)
+    columns = 3 * (index_map.local_range[0] + np.arange(own))[:, None, None] + np.arange(3)[None, None, :]
+    columns = np.broadcast_to(columns, (own, 3, 3)).reshape(-1).astype(np.int32)
+    sizes = ((3 * own, 3 * index_map.size_global),) * 2
+    rows = np.arange(0, 9 * own + 1, 3, dtype=np.int32)
+    return PETSc.Mat().createAIJ(sizes, bsize=3, csr=(rows, columns, blocks.ravel()), comm=V.mesh.comm)
 
 
 def _factorise(ksp: PETSc.KSP) -> None:

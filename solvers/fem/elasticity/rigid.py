@@ -23,6 +23,7 @@ Reals = npt.NDArray[np.float64]
 #: Resistance to a motion, against that of a part held all over: below the first it is free, below the second it
 #: hangs by so little that the answer says more about the support than about the part. Both count as squares of lengths.
 FREE, WEAK = 1e-10, 1e-5
+WHOLE = "the part"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def check(file: MeshFile, conditions: Sequence[Condition]) -> list[Loose]:
         said = [f"Nothing stops {body} from {_and([m.words for m in free if m.body == body])}." for body in bodies[:5]]
         if len(bodies) > 5:
             said.append(f"So it is with {len(bodies) - 5} more bodies.")
-        apart = " Bodies that only touch are not joined: say contacts: bonded." if len(bodies) > 1 else ""
+        apart = " Bodies that only touch are not joined: say contacts: bonded." if bodies != [WHOLE] else ""
         raise StageError(
             "unconstrained",
             " ".join(said),
@@ -112,7 +113,7 @@ def _resisted(file: MeshFile, conditions: Sequence[Condition]):
 
 def _name(file: MeshFile, cells: npt.NDArray[np.bool_], pieces: int) -> str:
     if pieces == 1:
-        return "the part"
+        return WHOLE
     names = [str(file.bodies[i].get("name", f"body {i + 1}")) for i in np.unique(file.cell_body[cells])]
     return f"the body {names[0]}" if len(names) == 1 else f"the joined bodies {_and(names)}"
 

@@ -36,6 +36,16 @@ class Prescribed:
     turned: npt.NDArray[np.int32]
     frames: Reals
 
+    def into_frames(self, vectors: Reals) -> None:
+        """Turn nodal vectors (3 local nodes,) from the coordinate axes into the nodes' frames, in place."""
+        at = vectors.reshape(-1, 3)
+        at[self.turned] = np.einsum("nij,nj->ni", self.frames, at[self.turned])
+
+    def out_of_frames(self, vectors: Reals) -> None:
+        """Turn nodal vectors (3 local nodes,) from the nodes' frames into the coordinate axes, in place."""
+        at = vectors.reshape(-1, 3)
+        at[self.turned] = np.einsum("nij,ni->nj", self.frames, at[self.turned])
+
     def dirichlet(self, V: fem.FunctionSpace) -> list[fem.DirichletBC]:
         """The same as boundary conditions, for spaces whose frames are the coordinate axes."""
         conditions = []
