@@ -88,7 +88,12 @@ def _temperatures(estimator: Estimator) -> dict[str, Quantity]:
     ):
         value, at, error = estimator.extreme(sign)
         found[name] = Quantity(
-            value=value + problem.level, unit="K", error=error, error_method=METHOD, title=title, at=tuple(at)
+            value=value + problem.level,
+            unit="K",
+            error=error,
+            error_method=METHOD if error else EXACT,
+            title=title,
+            at=tuple(at),
         )
     title = Words(en="Mean temperature of the part", it="Temperatura media del pezzo")
     found["mean_temperature"] = _mean(estimator, _over_part(problem), title)

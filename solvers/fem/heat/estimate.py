@@ -133,23 +133,41 @@ class Estimator:
         return x.x.array[: self.problem.own].copy()
 
     def extreme(self, sign: float) -> tuple[float, Reals, float]:
-        """(value above the level, place [m], error bar) of the largest (`sign` 1) or smallest (-1) temperature."""
+        """(value above the level, place [m], error bar) of the largest (`sign` 1) or smallest (-1) temperature.
+
+        Where heat only leaves, no place is hotter than what is prescribed (maximum principle): where the elements
+        overshoot that, beside two temperatures that meet, they are not believed.
+        """
         shapes = _P2.tabulate(0, _LATTICE)[0, :, :, 0]
-        seen = Cells(self.problem.part.mesh, _LATTICE)
+        seen, same, limit = Cells(self.problem.part.mesh, _LATTICE), 1e-8 * self.span, self._limit(sign)
         candidates: list[tuple] = []
         for cells in seen.blocks():
             found = sign * (self._values(self.theta, cells) @ shapes.T)
+            believed = np.minimum(found, limit)
             # places as hot as each other to the last digits: the same is named on any number of ranks
-            near = np.argwhere(found >= found.max() - 1e-8 * self.span)
+            near = np.argwhere(believed >= believed.max() - same)
             x = seen.position(cells)
             candidates += [
-                (float(found[c, q]), tuple(np.round(x[c, q], 9) + 0.0), int(cells[c]), int(q), self.comm.rank)
+                (found[c, q] > limit + same, tuple(np.round(x[c, q], 9) + 0.0), float(believed[c, q]), int(cells[c]), q)
                 for c, q in near
             ]
-        top = self.comm.allreduce(max((c[0] for c in candidates), default=-np.inf), MPI.MAX)
-        mine = [(c[1], c[4], c[2], c[3], c[0]) for c in candidates if c[0] >= top - 1e-8 * self.span]
-        place, rank, cell, q, value = min(min(found) for found in self.comm.allgather(mine) if found)
+        top = self.comm.allreduce(max((c[2] for c in candidates), default=-np.inf), MPI.MAX)
+        mine = min((c for c in candidates if c[2] >= top - same), default=None)
+        found_by = [(c, rank) for rank, c in enumerate(self.comm.allgather(mine)) if c is not None]
+        (_, place, value, cell, q), rank = min(found_by)
+        if value >= limit - same and any(
+            c.kind == "temperature" and abs(sign * (c.value - self.problem.level) - limit) <= same
+            for c in self.problem.bound.conditions
+        ):
+            return sign * limit, np.array(place), 0.0
         nodal = sign * self.theta.x.array[: self.problem.own]
         between = value - self.comm.allreduce(float(nodal.max(initial=-np.inf)), MPI.MAX)
         weights = self._weights(cell if rank == self.comm.rank else None, _LATTICE[q])
         return sign * value, np.array(place), self.bar_of(weights) + max(between, 0.0)
+
+    def _limit(self, sign: float) -> float:
+        """What sign times the temperature above the level cannot exceed [K]."""
+        conditions = self.problem.bound.conditions
+        heats = any(sign * c.value > 0 for c in conditions if c.kind not in ("temperature", "convection"))
+        levels = [getattr(c, "ambient", None) or c.value for c in conditions if c.kind in ("temperature", "convection")]
+        return np.inf if heats else max(sign * (level - self.problem.level) for level in levels)
