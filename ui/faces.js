@@ -8,6 +8,12 @@ function make(tag, name, text) {
   return element;
 }
 
+// As ui/numbers.py writes numbers: four digits count, groups of three from five digits on.
+function grouped(value) {
+  const text = String(Number(value.toPrecision(4)));
+  return value < 1e4 ? text : String(Math.round(Number(text))).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+}
+
 class List {
   constructor(root, first) {
     this.root = root;
@@ -49,7 +55,7 @@ class List {
     const n = this.picked.size;
     const area = faces.reduce((sum, f, i) => sum + (this.picked.has(i) ? f.square : 0), 0);
     const said = n === 0 ? words.none : n === 1 ? words.one : words.many.replace("{n}", n);
-    this.sum.textContent = n ? `${said} · ${Number(area.toPrecision(3)).toLocaleString()} mm²` : said;
+    this.sum.textContent = n ? `${said} · ${grouped(area)} mm²` : said;
     this.clear.hidden = n === 0;
     const wanted = this.search.value.trim().toLowerCase();
     const matches = (face) =>

@@ -102,8 +102,10 @@ def kind_of(face: Mapping[str, Any]) -> str:
     match face["type"]:
         case "plane":
             return _("plane")
+        case "cylinder" if radius and inside and len(face.get("neighbours") or ()) <= 3:
+            return _("hole, ⌀ {d} mm", d=double)  # at most its two ends and, where CAD cut it, its other half
         case "cylinder" if radius and inside:
-            return _("hole or inner rounding, ⌀ {d} mm", d=double)
+            return _("inner rounding, r {r} mm", r=length)
         case "cylinder" if radius and inside is False:
             return _("round outside, ⌀ {d} mm", d=double)
         case "cylinder" if radius:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -15,26 +17,31 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     st.set_page_config(page_title="Officina", page_icon=str(HERE / "officina.svg"), layout="wide")
+    st.html(HERE / "main.css")
     st.logo(str(HERE / "logo.svg"), size="large", link=None)
-    if session.me() is None:
-        st.navigation([st.Page(session.log_in, title=_("Log in"))], position="hidden").run()
-        return
+    logged_in = session.me() is not None
+
+    def entry(show: Callable[[], None], name: str, title: str, icon: str, **more: Any) -> Any:
+        """A page; before the log-in its address leads to the door, and afterwards to where it leads."""
+        return st.Page(show if logged_in else session.log_in, title=title, icon=icon, url_path=name, **more)
+
     pages = {
-        "start": st.Page(start.page, title=_("Start"), icon=":material/home:", url_path="start", default=True),
-        "case": st.Page(case.page, title=_("New case"), icon=":material/add_circle:", url_path="case"),
-        "runs": st.Page(runs.page, title=_("Runs"), icon=":material/list:", url_path="runs"),
-        "solvers": st.Page(solvers.page, title=_("Solvers"), icon=":material/functions:", url_path="solvers"),
-        "help": st.Page(about.page, title=_("Help"), icon=":material/help:", url_path="help"),
-        "run": st.Page(run.page, title=_("Run"), url_path="run", visibility="hidden"),
+        "start": entry(start.page, "start", _("Start"), ":material/home:", default=True),
+        "case": entry(case.page, "case", _("New case"), ":material/add_circle:"),
+        "runs": entry(runs.page, "runs", _("Runs"), ":material/list:"),
+        "solvers": entry(solvers.page, "solvers", _("Solvers"), ":material/functions:"),
+        "help": entry(about.page, "help", _("Help"), ":material/help:"),
+        "run": entry(run.page, "run", _("Run"), ":material/play_arrow:", visibility="hidden"),
     }
     session.PAGES.update(pages)
-    chosen = st.navigation(list(pages.values()), position="top")
+    chosen = st.navigation(list(pages.values()), position="top" if logged_in else "hidden")
     try:
         chosen.run()
     except session.Unreachable as error:
         st.error(plain(error), icon=":material/cloud_off:")
         st.button(_("Try again"), icon=":material/refresh:")
-    _foot()
+    if logged_in:
+        _foot()
 
 
 def _foot() -> None:

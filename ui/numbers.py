@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def with_bar(value: float, error: float | None) -> str:
     size = math.floor(math.log10(error))
     places = 1 - size
     top = math.floor(math.log10(abs(value))) if value else size
-    if max(top, size) >= 7 or min(top, size) < -4:
+    if max(top, size) >= 7 or max(top, size) < -4:
         shift = 10.0**top
         places = min(max(0, places + top), 9)
         return _local(_times_ten(f"({value / shift:.{places}f} ± {error / shift:.{places}f})", top))
@@ -117,4 +118,6 @@ def _times_ten(mantissa: str, power: int) -> str:
 
 
 def _local(text: str) -> str:
+    """Digits before the decimal sign in groups of three from five digits on; the reader's decimal sign."""
+    text = re.sub(r"(?<![\d.])\d{5,}", lambda found: f"{int(found[0]):,}".replace(",", "\u202f"), text)
     return text.replace(".", ",") if language() == "it" else text

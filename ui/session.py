@@ -170,7 +170,10 @@ def _templates(_client: Client) -> list[dict[str, Any]]:
 
 
 def solvers() -> list[dict[str, Any]]:
-    return _or_none(lambda: _solvers(client())) or []
+    found = _or_none(lambda: _solvers(client())) or []
+    if not found:
+        _solvers.clear()  # a hub that is just starting has some in a moment
+    return found
 
 
 def solver(name: str) -> dict[str, Any]:

@@ -49,15 +49,15 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:^=&@/\"'])")
 def plain(text: Any) -> str:
     """Somebody's text so that Streamlit's markdown shows it letter for letter.
 
-    Every character with a meaning is escaped; the word joiner (which is not seen) after a colon or an @ keeps
-    ``:name:`` from becoming an icon, colour or emoji, and an address from becoming a link, which happens after
-    escapes were read.
+    Every character with a meaning is escaped. Icons and colours (``:name:``) and links are looked for once more
+    after escapes were read: a word joiner, which is not seen, after a colon, an @ or ``www`` stops that.
     """
     escaped = _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
-    return re.sub(r"(\\[:@/.]|www)(?=\S)", "\\1\u2060", escaped)
+    return re.sub(r"(\\[:@]|www)(?=\S)", "\\1\u2060", escaped, flags=re.IGNORECASE)
 
 
 def human(name: str) -> str:
     """``youngs_modulus`` as ``Youngs modulus``, in the reader's language where it is known."""
     words = name.replace("_", " ").strip()
+    words = words.replace("youngs", "Young's").replace("poissons", "Poisson's")
     return _(words[:1].upper() + words[1:])

@@ -40,19 +40,19 @@ def _on_whole(condition: dict[str, Any]) -> bool:
 
 
 def step(draft: Draft) -> None:
-    solver = _kind(draft)
-    if solver is None:
-        return
     verdict = session.verdict(draft)
     if verdict is None:
         st.warning(_("First choose a part."), icon=":material/warning:")
         return
     left, right = st.columns([6, 7], gap="medium")
-    with left:
+    with left, st.container(key="stays"):
         picture = session.faces_picture(draft.case["geometry"])
         if picture:
             st.image(picture, width="stretch", alt=_("The part with its faces numbered and coloured"))
     with right:
+        solver = _kind(draft)
+        if solver is None:
+            return
         kinds = solver["conditions"]
         _choose(draft, kinds)
         for i, condition in enumerate(draft.conditions):
@@ -68,11 +68,12 @@ def _kind(draft: Draft) -> dict[str, Any] | None:
     names = list(titles)
     if draft.case.get("solver") not in names:
         draft.case["solver"] = names[0]
+    if len(names) == 1:
+        st.caption(plain(_("To be computed: {what}", what=titles[names[0]])))
+        return session.solver(names[0])
     key = f"{draft.id}.solver"
     st.session_state.setdefault(key, draft.case["solver"])
-    chosen = st.selectbox(
-        _("What is to be computed"), names, format_func=lambda n: plain(titles[n]), key=key, disabled=len(names) == 1
-    )
+    chosen = st.selectbox(_("What is to be computed"), names, format_func=lambda n: titles[n], key=key)
     if chosen != draft.case["solver"]:
         draft.case["solver"] = chosen
         draft.case["parameters"] = {}
@@ -83,7 +84,7 @@ def _kind(draft: Draft) -> dict[str, Any] | None:
 def _choose(draft: Draft, kinds: dict[str, Any]) -> None:
     """A button for each kind of condition."""
     st.markdown(f"**{_('Add what holds or loads the part')}**")
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall", key="kinds"):
         for kind, schema in kinds.items():
             st.button(
                 plain(human(kind)),
@@ -118,8 +119,8 @@ def _condition(
     is_open = st.session_state.get(f"{draft.id}.open") == index
     with st.container(border=True, key=f"condition-{index + 1}"):
         head, edit, remove = st.columns([7, 2, 1], vertical_alignment="center")
-        head.markdown(f"{SYMBOLS.get(kind, OTHER)} **{plain(condition.get('name') or human(kind))}**")
-        head.caption(_summary(draft, condition, picked, faces))
+        name = plain(condition.get("name") or human(kind))
+        head.markdown(f"{SYMBOLS.get(kind, OTHER)} **{name}**  \n:gray[{_summary(draft, condition, picked, faces)}]")
         edit.button(
             _("Close") if is_open else _("Edit"),
             key=f"{key}.toggle",

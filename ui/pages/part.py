@@ -51,9 +51,7 @@ def _upload(draft: Draft) -> None:
             "organisation sees it."
         )
     )
-    file = st.file_uploader(
-        _("CAD file or mesh"), type=TYPES, key=f"{draft.id}.upload", label_visibility="collapsed", max_upload_size=200
-    )
+    file = st.file_uploader(_("CAD file or mesh"), type=TYPES, key=f"{draft.id}.upload", label_visibility="collapsed")
     if file is None:
         return
     with st.spinner(_("Uploading …")):

@@ -15,7 +15,7 @@ def page() -> None:
     st.markdown(
         _("Upload a CAD part, say what holds and loads it, and read an answer in which every number has an error bar.")
     )
-    left, right = st.columns([5, 3], gap="large")
+    left, right = st.columns([7, 3], gap="large")
     with left:
         with st.container(border=True):
             text, button = st.columns([3, 2], vertical_alignment="center")
@@ -28,10 +28,12 @@ def page() -> None:
         templates = session.templates()
         if not templates:
             st.caption(_("There are no templates here."))
-        for row in range(0, len(templates), 2):
-            for column, template in zip(st.columns(2), templates[row : row + 2], strict=False):
-                with column, st.container(border=True, height="stretch"):
-                    _template(template)
+        questions = [t for t in templates if t["title"].rstrip().endswith("?")]
+        _cards(questions)
+        others = [t for t in templates if t not in questions]
+        if others:
+            with st.expander(_("Cases with a known answer"), expanded=not questions, icon=":material/verified:"):
+                _cards(others)
     with right:
         st.subheader(_("Latest runs"), anchor=False)
         latest = session.runs(limit=6)
@@ -45,6 +47,13 @@ def page() -> None:
                     st.caption(plain(show.ago(session.made(run))))
         if latest:
             session.link_to("runs", _("All runs"), icon=":material/list:")
+
+
+def _cards(templates: list[dict[str, Any]]) -> None:
+    for row in range(0, len(templates), 3):
+        for column, template in zip(st.columns(3), templates[row : row + 3], strict=False):
+            with column, st.container(border=True, height="stretch", key=f"card-{template['name']}"):
+                _template(template)
 
 
 def _template(template: dict[str, Any]) -> None:
