@@ -24,9 +24,7 @@ TRIANGLES = {1: (2, 3), 2: (9, 6)}
 TO_VTK = {4: [0, 1, 2, 3], 10: [0, 1, 2, 3, 4, 5, 6, 7, 9, 8]}
 #: Algorithms for the volume in the order in which they are tried: Delaunay, HXT (parallel), frontal.
 ALGORITHMS = (1, 10, 4)
-#: Below this quality (SICN: the inverse condition of the map from the regular one) the whole mesh is improved.
-FLAT = 0.1
-#: Elements below this scaled Jacobian are worked on; at or below zero the mesh is refused.
+#: Below this quality of its worst element the mesh is worked on; at or below zero it is refused.
 POOR = 0.05
 #: The mesh's volume may differ from the part's by this: curved sides of second order cut corners a little.
 VOLUME_LOST = 0.005
@@ -114,15 +112,15 @@ def mesh(
         gmsh.option.setNumber("Mesh.Algorithm3D", algorithm)
         try:
             gmsh.model.mesh.generate(3)
-            if _worst(1, "minSICN")[0] < FLAT:
+            worst, where = _curve(wanted.order)
+            if worst < POOR:
                 progress(attempt, len(ALGORITHMS), "improving flat elements")
+                gmsh.model.mesh.setOrder(1)
                 gmsh.model.mesh.optimize("Netgen")
-            if wanted.order == 2:
-                gmsh.model.mesh.setOrder(2)
+                worst, where = _curve(wanted.order)
         except Exception as error:  # gmsh has one kind of exception
             tried.append(str(error)[:200])
         else:
-            worst, where = _worst(wanted.order)
             if worst < POOR and wanted.order == 2:
                 progress(attempt, len(ALGORITHMS), "untangling curved elements")
                 worst, where = _untangle(worst, where)
@@ -140,13 +138,21 @@ def mesh(
     )
 
 
-def _worst(order: int, measure: str = "minSJ") -> tuple[float, Floats]:
-    """(smallest `measure` of all tetrahedra: the scaled Jacobian, middle of that tetrahedron)."""
+def _curve(order: int) -> tuple[float, Floats]:
+    """Bend the sides where asked for; (quality of the worst tetrahedron, its middle): the smaller of the scaled
+    Jacobian and half the inverse condition, because straight tetrahedra have a Jacobian of 1 however flat."""
+    gmsh.model.mesh.setOrder(order)
+    return _worst(order)
+
+
+def _worst(order: int) -> tuple[float, Floats]:
+    """(quality of the worst tetrahedron, its middle)."""
     kind, size = TETS[order]
     tags, nodes = gmsh.model.mesh.getElementsByType(kind)
     if not len(tags):
         return -1.0, np.zeros(3)
-    quality = gmsh.model.mesh.getElementQualities(tags, measure)
+    jacobian = gmsh.model.mesh.getElementQualities(tags, "minSJ")
+    quality = np.minimum(jacobian, gmsh.model.mesh.getElementQualities(tags, "minSICN") / 2)
     k = int(np.argmin(quality))
     corners = [gmsh.model.mesh.getNode(int(n))[0] for n in nodes.reshape(-1, size)[k, :4]]
     return float(quality[k]), np.mean(corners, axis=0)
@@ -160,7 +166,7 @@ def _untangle(worst: float, where: Floats) -> tuple[float, Floats]:
         except Exception:  # an optimiser that gives up leaves the mesh as it was
             continue
         worst, where = _worst(2)
-        if worst > 0:
+        if worst > POOR / 2:
             break
     return worst, where
 
@@ -225,17 +231,12 @@ def _collect(
     faces = cad.faces(topology, surface, factor)
     jacobian = gmsh.model.mesh.getElementQualities(everything, "minSJ")
     sicn = gmsh.model.mesh.getElementQualities(everything, "minSICN")
-    numbers: dict[str, Any] = {
-        "nodes": len(points),
-        "tets": len(cells_all),
-        "order": order,
+    worst = points[cells_all[int(np.argmin(jacobian)), :4]].mean(axis=0)
+    numbers = numbers_of(points * factor, cells_all, float(sum(cad_volumes)) * factor**3) | {
         "size": size.largest * factor,
-        "worst_place": [float(c) for c in points[cells_all[int(np.argmin(jacobian)), :4]].mean(axis=0) * factor],
+        "worst_place": [float(c) for c in worst * factor],
         "scaled_jacobian": _spread(jacobian),
         "sicn": _spread(sicn),
-        **_edges(points[:] * factor, cells_all),
-        "volume": float(volumes.sum()) * factor**3,
-        "cad_volume": float(sum(cad_volumes)) * factor**3,
         "seconds": round(seconds, 3),
         "mesher": f"gmsh {gmsh.GMSH_API_VERSION}",
     }
@@ -252,25 +253,64 @@ def _collect(
     )
 
 
-def volume(corners: Floats) -> Floats:
+#: Corners and middles of the sides in barycentric coordinates, in VTK's order.
+_PAIRS = ((0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3))
+_NODES = np.vstack([np.eye(4), [[0.5 * (k in pair) for k in range(4)] for pair in _PAIRS]])
+_FIVE = np.vstack([np.full((1, 4), 0.25), np.full((4, 4), 1 / 6) + np.eye(4) / 3])
+_WEIGHTS = np.array([-0.8, 0.45, 0.45, 0.45, 0.45]) / 6
+
+
+def _determinants(nodes: Floats, places: Floats) -> Floats:
+    """Determinants (n, len(places)) of the maps from the reference tetrahedron to quadratic ones (n, 10, 3)."""
+    gradients = np.array([[-1.0, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    found = []
+    for at in places:
+        shape = [(4 * at[k] - 1) * gradients[k] for k in range(4)]
+        shape += [4 * (at[i] * gradients[j] + at[j] * gradients[i]) for i, j in _PAIRS]
+        found.append(np.linalg.det(np.einsum("nkx,kd->nxd", nodes, np.array(shape))))
+    return np.array(found).T
+
+
+def volume(nodes: Floats) -> Floats:
     """Volumes (n,) of tetrahedra with curved sides, from their nodes (n, 4 or 10, 3) in VTK's order; exact.
 
-    The Jacobian of a quadratic map is a cubic polynomial; the rule of five points integrates it exactly
+    The determinant of a quadratic map is a cubic polynomial; the rule of five points integrates it exactly
     (Keast, Comput. Methods Appl. Mech. Eng. 55, 1986, 339-348).
     """
-    if corners.shape[1] == 4:
-        a, b, c = (corners[:, k] - corners[:, 0] for k in (1, 2, 3))
-        return np.asarray(np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
-    total = np.zeros(len(corners))
-    places = [((0.25,) * 4, -0.8)] + [(tuple(0.5 if i == k else 1 / 6 for i in range(4)), 0.45) for k in range(4)]
-    gradients = np.array([[-1.0, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    pairs = ((0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3))
-    for at, weight in places:
-        shape = [(4 * at[k] - 1) * gradients[k] for k in range(4)]
-        shape += [4 * (at[i] * gradients[j] + at[j] * gradients[i]) for i, j in pairs]
-        jacobian = np.einsum("nkx,kd->nxd", corners, np.array(shape))
-        total += weight / 6 * np.linalg.det(jacobian)
-    return total
+    if nodes.shape[1] == 10:
+        return np.asarray(_determinants(nodes, _FIVE) @ _WEIGHTS)
+    a, b, c = (nodes[:, k] - nodes[:, 0] for k in (1, 2, 3))
+    return np.asarray(np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
+
+
+def scaled_jacobian(nodes: Floats) -> Floats:
+    """Smallest over largest determinant at the ten nodes (n,): 1 for straight sides, at most 0 where inside out."""
+    if nodes.shape[1] == 4:
+        return np.sign(volume(nodes))
+    found = _determinants(nodes, _NODES)
+    return np.asarray(found.min(axis=1) / np.maximum(np.abs(found).max(axis=1), 1e-300))
+
+
+def numbers_of(points: Floats, cells: Ints, cad_volume: float) -> dict[str, Any]:
+    """What people look at before solving: counts, quality, edges [m], volumes [m3]."""
+    return {
+        "nodes": len(points),
+        "tets": len(cells),
+        "order": 2 if cells.shape[1] == 10 else 1,
+        "shape": _spread(shape(points[cells[:, :4]])),
+        "scaled_jacobian": _spread(scaled_jacobian(points[cells])),
+        **_edges(points, cells),
+        "volume": float(volume(points[cells]).sum()),
+        "cad_volume": cad_volume,
+        "seconds": 0.0,
+    }
+
+
+def shape(corners: Floats) -> Floats:
+    """Mean-ratio quality (n,) of straight tetrahedra: 1 regular, 0 flat (Liu and Joe, BIT 34, 1994, 268-287)."""
+    squares = sum(((corners[:, a] - corners[:, b]) ** 2).sum(axis=1) for a, b in _PAIRS)
+    filled = volume(corners)
+    return np.asarray(np.sign(filled) * 12 * np.cbrt(3 * np.abs(filled)) ** 2 / np.maximum(squares, 1e-300))
 
 
 def _spread(values: Floats) -> dict[str, float]:
@@ -278,8 +318,7 @@ def _spread(values: Floats) -> dict[str, float]:
 
 
 def _edges(points: Floats, cells: Ints) -> dict[str, float]:
-    pairs = ((0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3))
-    lengths = [np.linalg.norm(points[cells[:, a]] - points[cells[:, b]], axis=1) for a, b in pairs]
+    lengths = [np.linalg.norm(points[cells[:, a]] - points[cells[:, b]], axis=1) for a, b in _PAIRS]
     return {"smallest_edge": float(min(x.min() for x in lengths)), "largest_edge": float(max(x.max() for x in lengths))}
 
 
