@@ -82,13 +82,13 @@ def open_below(folder: Path, name: str) -> int:
 
 def send(folder: Path, name: str) -> StreamingResponse:
     """A file below `folder` as an attachment: a browser saves it and runs nothing in it. Raises OSError."""
-    file = open_below(folder, name)
-    size = os.fstat(file).st_size
+    stream = os.fdopen(open_below(folder, name), "rb")
+    size = os.fstat(stream.fileno()).st_size
     shown = PurePosixPath(name).name
 
     async def content() -> AsyncIterator[bytes]:
         left = size
-        with os.fdopen(file, "rb") as stream:
+        with stream:
             while left > 0 and (piece := await to_thread.run_sync(stream.read, min(PIECE, left))):
                 left -= len(piece)
                 yield piece

@@ -103,6 +103,15 @@ def understand(error: Exception) -> Refusal:
             return refusal(
                 500, "solver", excerpt(str(error)), "an answer of the solver", "Tell the centre's staff.", "solver"
             )
+        case TimeoutError():
+            return refusal(
+                409,
+                "geometry.file",
+                "a file that is still being checked",
+                "a checked file",
+                "Ask again in a moment.",
+                "not-yet",
+            )
         case OSError() if error.errno in NO_ROOM:
             return no_room()
         case OperationalError() if isinstance(error.orig, sqlite3.OperationalError) and (

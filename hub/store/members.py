@@ -116,11 +116,6 @@ class Members:
             session.execute(delete(TokenRow).where(TokenRow.expires < time.time()))
             return made
 
-    def revoke(self, token: str) -> None:
-        """Make a token void."""
-        with self._begin() as session:
-            session.execute(delete(TokenRow).where(TokenRow.hash == _hash(token)))
-
 
 def _caller(user: UserRow, organisation: OrganisationRow, role: str) -> Caller:
     return Caller.model_validate(

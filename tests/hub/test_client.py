@@ -79,9 +79,10 @@ def test_other_errors_are_told_in_words(hub: Hub, tmp_path: Path) -> None:
             client.run("../me")
         with pytest.raises(OSError):
             client.upload(tmp_path / "absent.step")
-    with Client(hub.url.removesuffix("/api/v1"), "wrong") as stranger, pytest.raises(ClientError) as error:
-        stranger.me()
-    assert error.value.status == 401
+    for token in ("wrong", "", "caffè", "a b"):
+        with Client(hub.url.removesuffix("/api/v1"), token) as stranger, pytest.raises(ClientError) as error:
+            stranger.me()
+        assert error.value.status == 401
     with Client("http://127.0.0.1:9", "x") as nobody, pytest.raises(ClientError, match="officina up") as error:
         nobody.health()
     assert error.value.status == 0
