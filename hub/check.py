@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import Field
 
 from hub import catalogue
-from hub.case import Case, Frozen, load_yaml, path, read
+from hub.case import Case, Frozen, load_yaml, read
 from hub.intake import GeometryVerdict, inspect, open_questions
-from hub.problem import Problem, Refused, excerpt
+from hub.problem import Problem, Refused, excerpt, path
 from hub.selection import resolve_all
 
 

@@ -133,19 +133,12 @@ def _no_such(file: Path) -> NoReturn:
 
 
 def _estimate_sentence(estimate: Any) -> str:
-    return (
-        f"About {estimate.unknowns:,} unknowns, {_seconds(estimate.seconds)} and {estimate.memory / 1e9:.1f} GB "
-        f"on {estimate.ranks} ranks."
-    )
+    from hub.figures import Figures
 
-
-def _seconds(seconds: float) -> str:
+    say = Figures()
     return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
+        f"About {say.count(estimate.unknowns)} unknowns; solving takes about {say.duration(estimate.seconds)} and "
+        f"{say.memory(estimate.memory)} on {estimate.ranks} ranks."
     )
 
 
@@ -179,6 +172,7 @@ def _run(case: Path, target: Path, ranks: int | None) -> Result:
             for earlier, line in lines.items():
                 if earlier != stage and not progress.tasks[line].finished:
                     progress.update(line, total=1, completed=1)
+                    progress.stop_task(line)
             if stage not in lines:
                 lines[stage] = progress.add_task("", total=None, stage=stage)
             values = "  ".join(f"{name} {value:.2g}" for name, value in status.values.items())
@@ -198,7 +192,11 @@ def _run(case: Path, target: Path, ranks: int | None) -> Result:
 
 def _tell(result: Result, target: Path) -> None:
     """What came out, and where it is."""
-    from hub.units import UNITS, show
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from hub.figures import Figures
 
     if result.state != "done":
         failure = result.failure or {}
@@ -212,12 +210,12 @@ def _tell(result: Result, target: Path) -> None:
     if result.verdict:
         style = {"yes": "bold green", "no": "bold red", "unclear": "bold yellow", "none": "bold"}[result.verdict.answer]
         out.print(f"\n{result.verdict.sentence['en']}\n", style=style)
+    say, table = Figures(), Table.grid(padding=(0, 2))
     for name, quantity in result.quantities.items():
-        value, unit = show(quantity.value, quantity.unit) if quantity.unit in UNITS else (quantity.value, quantity.unit)
-        scale = value / quantity.value if quantity.value and unit not in {"degC"} else 1.0
-        bar = f" +- {quantity.error * abs(scale):.2g}" if quantity.error is not None else ""
-        why = f"  ({quantity.statement['en']})" if quantity.error is None and quantity.statement else ""
-        out.print(f"  {quantity.title.get('en', name):44} {value:>10.4g}{bar} {unit}{why}")
+        shown = say.quantity(quantity.value, quantity.unit, quantity.error)
+        why = Text("\n" + quantity.statement.get("en", ""), style="dim") if quantity.error is None else Text("")
+        table.add_row(Text(quantity.title.get("en", name)) + why, Text(shown, no_wrap=True))
+    out.print(Padding(table, (0, 2)))
     out.print()
     for label, name in (
         ("Report", "report.pdf"),

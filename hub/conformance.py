@@ -82,7 +82,7 @@ def _description(about: Description) -> Iterator[Finding]:
     yield Finding(what="has benchmarks", passed=bool(about.benchmarks))
     for kind, schema in about.conditions.items():
         yield Finding(what=f"condition {kind} is documented", passed=bool(schema.get("description")))
-    for field, schema in {**about.parameters.get("properties", {})}.items():
+    for field, schema in about.parameters.get("properties", {}).items():
         yield Finding(what=f"parameter {field} is documented", passed=bool(schema.get("description")))
 
 
@@ -91,7 +91,7 @@ def _refusals(about: Description) -> Iterator[Finding]:
     material = {"name": "test", "density": "1000 kg/m3"}
     case: dict[str, Any] = {"title": "conformance", "geometry": {"file": "part.step"}, "solver": about.name,
                             "bodies": [{"material": material}], "selections": {"a": {"extreme": "x"}}}  # fmt: skip
-    wrong = {
+    wrong: dict[str, dict[str, Any]] = {
         "parameters.no_such_parameter": {"parameters": {"no_such_parameter": 1}},
         "conditions[0].kind": {"conditions": [{"kind": "no_such_condition", "on": "a"}]},
         "quantities[0].kind": {"quantities": [{"name": "q", "kind": "no_such_quantity"}]},

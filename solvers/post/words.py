@@ -1,14 +1,14 @@
-"""The fixed words of pictures and reports in each language, and numbers as people read them there."""
+"""The fixed words of pictures and reports in each language."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hub.units import UNITS, show
+from hub.figures import Figures, glue
 
 #: text id -> language -> words. `{}` are filled by :meth:`Language.say`.
 WORDS: dict[str, dict[str, str]] = {
@@ -203,24 +203,9 @@ METHODS = {
     "CAD volume against mesh volume": "volume nel CAD contro volume della mesh",
 }
 
-_UNIT_SIGNS = {
-    "degC": "°C", "mm2": "mm²", "mm3": "mm³", "kg/m3": "kg/m³", "m/s2": "m/s²", "N/mm3": "N/mm³", "deg": "°",
-    "W/m2": "W/m²", "W/m3": "W/m³", "W/m2/K": "W/(m² K)", "W/m/K": "W/(m K)", "J/kg/K": "J/(kg K)",
-    "1e-6/K": "10⁻⁶/K", "um": "µm", "Nm": "N m", "um/m/K": "10⁻⁶/K", "cm3": "cm³",
-    "kW/m2": "kW/m²", "W/cm3": "W/cm³",
-}  # fmt: skip
 
-#: Unit to prefer over the first of hub.units.UNITS where a value would be unreadable in it.
-_OTHERWISE = {"N": ("N", "mN"), "m": ("um", "m"), "Pa": ("kPa", "Pa", "GPa"), "m**3": ("cm3", "m3"), "W": ("mW", "kW"),
-              "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("s", "ms", "min"), "byte": ("MB", "kB"),
-              "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm")}  # fmt: skip
-
-
-class Language:
+class Language(Figures):
     """Words and numbers of one language: ``en`` or ``it``."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code if code in ("en", "it") else "en"
 
     @classmethod
     def of_case(cls, folder: Path) -> Language:
@@ -245,63 +230,6 @@ class Language:
         words = words or {}
         return words.get(self.code) or words.get("en") or next(iter(words.values()), "") or otherwise
 
-    def number(self, value: float, decimals: int | None = None, digits: int = 4) -> str:
-        """A number with `decimals` places, or with `digits` significant ones; thousands set apart."""
-        if not math.isfinite(value):
-            return "–"
-        if decimals is None:
-            if value != 0 and not 1e-4 <= abs(value) < 1e7:
-                exponent = math.floor(math.log10(abs(value)))
-                factor = f"{value / 10.0**exponent:.{max(digits - 2, 1)}f}".rstrip("0").rstrip(".")
-                power = "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(c)] if c.isdigit() else "⁻" for c in str(exponent))
-                return self._local(f"{factor} · 10{power}" if factor != "1" else f"10{power}")
-            if value == int(value):
-                return self._local(f"{int(value):,}")
-            decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-            text = f"{value:,.{decimals}f}"
-            return self._local(text.rstrip("0").rstrip(".") if "." in text else text)
-        return self._local(f"{value:,.{max(decimals, 0)}f}")
-
-    def _local(self, text: str) -> str:
-        text = text.replace("-", "−")
-        integer, _, fraction = text.partition(".")
-        # four figures stay together, as in print
-        integer = integer.replace(",", "\u202f" if len(integer.lstrip("−")) > 5 else "")
-        return integer + (("," if self.code == "it" else ".") + fraction if fraction else "")
-
-    def quantity(self, value: float, si: str, error: float | None = None, *, unit: str = "") -> str:
-        """An SI value in the unit people read: ``101.3 ± 4.2 MPa``; the digits follow the error."""
-        scale, offset, sign = self.scale(value, si, unit)
-        number = (value - offset) / scale
-        if error is None:
-            return glue(self.number(number), sign)
-        bar = abs(error / scale)
-        if bar == 0 or not math.isfinite(bar):
-            return glue(f"{self.number(number)} ± {self.number(bar)}", sign)
-        # the Particle Data Group's rule: two figures of an error up to 35, else one
-        exponent = math.floor(math.log10(bar))
-        decimals = (1 if float(f"{bar:.2e}") < 3.55 * 10.0**exponent else 0) - exponent
-        if decimals > 6:
-            return glue(f"{self.number(number, digits=7)} ± {self.number(bar, digits=2)}", sign)
-        return glue(f"{self.number(number, decimals)} ± {self.number(round(bar, decimals), decimals)}", sign)
-
-    def scale(self, value: float, si: str, unit: str = "") -> tuple[float, float, str]:
-        """(SI value of one unit, SI value of its zero, sign of the unit) of the unit in which `value` reads well."""
-        if si not in UNITS:
-            return 1.0, 0.0, si
-        at_zero, name = show(0.0, si)
-        at_one, _ = show(1.0, si)
-        slope = at_one - at_zero
-        scale, offset = 1 / slope, -at_zero / slope
-        if si != "K" and value and not 0.01 <= abs(value / scale) < 1e5:
-            from hub.units import to_si
-
-            for other in _OTHERWISE.get(si, ()):
-                factor = to_si(f"1 {other}", si)
-                if 0.01 <= abs(value / factor) < 1e5:
-                    return factor, 0.0, _UNIT_SIGNS.get(other, other)
-        return scale, offset, _UNIT_SIGNS.get(name, name)
-
     def vector(self, values: list[float] | tuple[float, ...], si: str) -> str:
         """A vector as its length and direction where it lies along an axis, else with its components too."""
         length = math.sqrt(sum(v * v for v in values))
@@ -314,20 +242,3 @@ class Language:
         scale, offset, sign = self.scale(length, si)
         parts = "; ".join(self.number((v - offset) / scale) for v in values)
         return f"{text} ({glue(parts, sign)})"
-
-    def length(self, value: float) -> str:
-        """A length of the part [m], in mm."""
-        return glue(self.number(1e3 * value, digits=5), "mm")
-
-    def box(self, size: Iterable[float]) -> str:
-        """The edges of a box [m], in mm."""
-        return glue(" × ".join(self.number(1e3 * edge, digits=5) for edge in size), "mm")
-
-    def point(self, values: list[float] | tuple[float, ...]) -> str:
-        """A place [m] in mm."""
-        return "(" + "; ".join(self.number(round(1e3 * v, 1) + 0.0, 1) for v in values) + ") mm"
-
-
-def glue(number: str, sign: str) -> str:
-    """Number and unit that stay on one line."""
-    return f"{number}\u00a0{sign}" if sign else number
