@@ -11,16 +11,10 @@ gmsh.initialize()
 gmsh.option.setNumber("General.Terminal", 0)
 gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
 cad = gmsh.model.occ
-
-
-def ring(inner: float, outer: float) -> list[tuple[int, int]]:
-    """A quarter of a slice."""
-    bore, disc = (cad.addCylinder(0, 0, 0, 0, 0, 20, radius, angle=pi / 2) for radius in (inner, outer))
-    return cad.cut([(3, disc)], [(3, bore)])[0]
-
-
-ring(50.85, 57.15)
-ring(57.15, 107.15)
+for inner, outer in ((50.85, 57.15), (57.15, 107.15)):
+    section = cad.addRectangle(inner, 0, 0, outer - inner, 20)
+    cad.rotate([(2, section)], 0, 0, 0, 1, 0, 0, pi / 2)
+    cad.revolve([(2, section)], 0, 0, 0, 0, 0, 1, pi / 2)
 cad.synchronize()
 assert len(gmsh.model.getEntities(3)) == 2
 gmsh.write("pipe.step")

@@ -350,10 +350,18 @@ def test_a_case_without_a_load_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_limit_is_judged(tmp_path: Path) -> None:
-    mesh = block((2, 2, 2), slab)
-    for allowed, answer_ in (("120 degC", "yes"), ("90 degC", "no"), ("100 degC", "unclear")):
-        bound = case([HOT, AIR], parameters={"highest_allowed": allowed})
-        assert answered(mesh, bound, tmp_path / answer_).verdict.answer == answer_
+    """The middle of a cube that makes heat is at 305.62 K (see in_a_cube), known to some tenths on this mesh."""
+    conditions = [
+        {"kind": "heat_source", "value": "500 W/m3"},
+        {"kind": "temperature", "on": list(SIDES), "value": "300 K"},
+    ]
+    mesh = block((3, 3, 3), cube)
+    for allowed, judged in (("308 K", "yes"), ("303 K", "no"), ("305.7 K", "unclear")):
+        bound = case(conditions, k=(5.0,), parameters={"highest_allowed": allowed})
+        verdict = answered(mesh, bound, tmp_path / judged).verdict
+        assert verdict.answer == judged
+        assert "inside the part" in verdict.sentence["en"]
+        assert "all'interno" in verdict.sentence["it"]
 
 
 def test_a_body_adrift_is_named() -> None:
