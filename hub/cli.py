@@ -172,7 +172,6 @@ def _run(case: Path, target: Path, ranks: int | None) -> Result:
             for earlier, line in lines.items():
                 if earlier != stage and not progress.tasks[line].finished:
                     progress.update(line, total=1, completed=1)
-                    progress.stop_task(line)
             if stage not in lines:
                 lines[stage] = progress.add_task("", total=None, stage=stage)
             values = "  ".join(f"{name} {value:.2g}" for name, value in status.values.items())
@@ -185,7 +184,7 @@ def _run(case: Path, target: Path, ranks: int | None) -> Result:
 
         result = run_foreground(case, target, ranks=ranks, progress=show)
         for line in lines.values():
-            if result.state == "done":
+            if result.state == "done" and not progress.tasks[line].finished:
                 progress.update(line, total=1, completed=1)
     return result
 
