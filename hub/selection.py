@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import dist, hypot, log
+from math import dist, hypot, log, sqrt
 from typing import Protocol
 
 from hub.case import (
@@ -19,7 +19,7 @@ from hub.case import (
     Together,
 )
 from hub.problem import Problem, excerpt, path
-from hub.units import Vector
+from hub.units import SI, Vector
 
 
 class Face(Frozen):
@@ -75,16 +75,9 @@ SAME_RADIUS, SAME_AREA = 0.005, 0.01
 
 def signature(face: Face) -> Signature:
     """What a picked face looks like, to be stored in a case."""
-    return Signature(
-        type=face.type,
-        area=face.area,
-        centroid=face.centroid,
-        normal=face.normal,
-        axis=face.axis,
-        radius=face.radius,
-        neighbours=len(face.neighbours),
-        name=face.names[0] if face.names else None,
-    )
+    data = face.model_dump(include={"type", "area", "centroid", "normal", "axis", "radius"})
+    extra = {"neighbours": len(face.neighbours), "name": face.names[0] if face.names else None}
+    return Signature.model_validate(data | extra, context=SI)
 
 
 def in_words(face: Face) -> str:
@@ -337,11 +330,11 @@ def _extent(faces: Sequence[Face]) -> float:
     spans = (
         [max(f.centroid[k] for f in faces) - min(f.centroid[k] for f in faces) for k in range(3)] if faces else [1.0]
     )
-    return max(hypot(*spans), max((f.area for f in faces), default=1.0) ** 0.5, 1e-12)
+    return max(hypot(*spans), sqrt(max((f.area for f in faces), default=1.0)), 1e-12)
 
 
 def _dot(a: Vector, b: Vector) -> float:
-    return sum(p * q for p, q in zip(a, b, strict=True))
+    return float(sum(p * q for p, q in zip(a, b, strict=True)))
 
 
 def _show(v: Vector) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -165,6 +166,9 @@ def read_mesh(file: Path, kind: Kind) -> tuple[Floats, Ints, Ints, list[str], di
     _closed(file, kind)
     import meshio
 
+    if kind in _AS_MESHIO_WANTS:
+        file = _reworded(file, kind)
+
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -194,6 +198,31 @@ def read_mesh(file: Path, kind: Kind) -> tuple[Floats, Ints, Ints, list[str], di
     renumber = np.where(used, np.cumsum(used) - 1, -1)
     sets = {n: renumber[c] for n, c in _face_sets(grid).items()}
     return points[used], renumber[cells], body, names, {n: c[(c >= 0).all(axis=1)] for n, c in sets.items()}
+
+
+#: What meshio does not know of a kind of file, and how it wants it.
+_AS_MESHIO_WANTS: dict[Kind, tuple[tuple[bytes, bytes], ...]] = {
+    "abaqus": (
+        (rb"(?im)^(\*ELEMENT\b.*\bTYPE\s*=\s*)(?:CPS|CPE|CAX|S)6[A-Z]*", rb"\1STRI65"),
+        (rb"(?im)^(\*ELEMENT\b.*\bTYPE\s*=\s*)(?:CPS|CPE|CAX)3[A-Z]*", rb"\1S3"),
+        (rb"(?im)^(\*ELEMENT\b.*\bTYPE\s*=\s*)C3D10(?:M|MH|H|I|T)+", rb"\1C3D10"),
+    ),
+    "nastran": (),
+}
+
+
+def _reworded(file: Path, kind: Kind) -> Path:
+    """A copy beside the mesh in the words its reader knows."""
+    data = file.read_bytes()
+    if kind == "nastran":
+        if not re.search(rb"^BEGIN\s+BULK", data, re.I | re.M):
+            data = b"BEGIN BULK\n" + data
+    else:
+        for pattern, words in _AS_MESHIO_WANTS[kind]:
+            data = re.sub(pattern, words, data)
+    with tempfile.NamedTemporaryFile(suffix=file.suffix, delete=False) as copy:
+        copy.write(data)
+    return Path(copy.name)
 
 
 def _closed(file: Path, kind: Kind) -> None:
