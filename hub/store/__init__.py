@@ -46,8 +46,10 @@ __all__ = [
 
 #: How long a writer waits for another one [s].
 PATIENCE = 30
-#: Any constant: names the lock under which PostgreSQL lets one process migrate at a time.
-_MIGRATION_LOCK = 0x0FF1C
+#: How a transaction that writes begins: one writer at a time, so that what it has read stays true until it commits.
+#: On SQLite a writer would otherwise fail halfway; on PostgreSQL two could insert the same run. Writes are short.
+_WRITE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(65308)"}
+_READ = {"sqlite": "BEGIN", "postgresql": "SELECT 1"}
 
 
 class StoreTooNew(Exception):
@@ -65,7 +67,7 @@ class Store:
     def begin(self, *, read: bool = False) -> Iterator[Session]:
         """A transaction: committed at the end of the block, rolled back by an exception.
 
-        On SQLite a writer takes the lock at its beginning, so that it never fails halfway; readers wait for nobody.
+        There is one writer at a time; readers wait for nobody.
         """
         with Session(self.engine.execution_options(read=read), expire_on_commit=False) as session, session.begin():
             yield session
@@ -96,8 +98,6 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -115,20 +115,24 @@ def open_store(settings: Settings) -> Store:
 
 
 def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": PATIENCE}, pool_size=16, max_overflow=48)
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, by us
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
+    dialect = make_url(url).get_backend_name()
+    if dialect not in _WRITE:
+        raise ValueError(f"the database URL names {dialect}; the hub knows {' and '.join(_WRITE)}")
+    waiting = {"timeout": PATIENCE} if dialect == "sqlite" else {}
+    engine = create_engine(url, connect_args=waiting, pool_size=16, max_overflow=48, pool_pre_ping=dialect != "sqlite")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         read = connection.get_execution_options().get("read")
-        connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql((_READ if read else _WRITE)[dialect])
+
+    if dialect == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _on_connect(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # transactions are begun above, by us
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
 
     return engine

@@ -45,11 +45,7 @@ class Orchestration:
                 return []
         with self._begin() as session:
             rows = session.scalars(
-                select(OutboxRow)
-                .where(OutboxRow.not_before <= now)
-                .order_by(OutboxRow.id)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
+                select(OutboxRow).where(OutboxRow.not_before <= now).order_by(OutboxRow.id).limit(limit)
             ).all()
             for row in rows:
                 row.tries += 1

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from hub.store.tables import (
@@ -86,14 +85,8 @@ class Tenant:
         cancelled is opened anew, as is a done one with `again`. The run and the message that starts it are written
         in one transaction.
         """
-        for last in (False,) * 9 + (True,):
-            try:
-                with self._begin() as session:
-                    return self._insert_run(session, new, again)
-            except IntegrityError:  # another process was quicker (PostgreSQL); now its run is there to be found
-                if last:
-                    raise
-        raise AssertionError
+        with self._begin() as session:
+            return self._insert_run(session, new, again)
 
     def _insert_run(self, session: Session, new: NewRun, again: bool) -> tuple[Run, bool]:
         latest = session.scalar(self._mine().where(RunRow.key == new.key).order_by(RunRow.turn.desc()).limit(1))
