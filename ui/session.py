@@ -262,6 +262,12 @@ def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
     return _or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
 
 
+def faces_picture_if_ready(file_id: str) -> bytes | None:
+    """The same where it is there already; asking for it has it drawn, for the next time."""
+    found = _or_none(lambda: client().file(file_id))
+    return faces_picture({"file": file_id}) if found and found["state"] == "checked" else None
+
+
 def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was read of a part, in words."""
     sources = {

@@ -54,9 +54,10 @@ def state_badge(state: str) -> None:
     st.badge(plain(state_name(state)), icon=icon, color=colour)
 
 
-def problem(found: Problem) -> None:
-    """One problem in words: what stands there, what was expected, what to do."""
-    text = f"**{plain(where_in_words(found.where))}**: {plain(found.found)}."
+def problem(found: Problem, *, place: bool = True) -> None:
+    """One problem in words: (its place,) what stands there, what was expected, what to do."""
+    said = plain(found.found.rstrip("."))
+    text = f"**{plain(where_in_words(found.where))}**: {said}." if place else f"{said[:1].upper()}{said[1:]}."
     if found.expected:
         text += " " + _("Expected: {what}.", what=plain(found.expected.rstrip(".")))
     if found.todo:

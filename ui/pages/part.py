@@ -11,20 +11,28 @@ from ui import session, show
 from ui.draft import Draft
 from ui.words import _, plain
 
-UNITS = ("mm", "m", "in")
+UNITS = ("mm", "m", "in", "cm", "ft", "um")
 #: For the browser's file dialogue only: what a file really is, the hub decides by its content.
 TYPES = ["step", "stp", "iges", "igs", "brep", "brp", "stl", "inp", "bdf", "nas", "vtu", "msh", "med"]
 
 
 def ready(draft: Draft) -> bool:
-    """There is a part."""
+    """There is a part that can be used."""
+    if not uploaded(draft):
+        return False
+    verdict = session.verdict(draft)
+    return verdict is not None and all(p["severity"] != "error" for p in verdict.get("problems") or [])
+
+
+def uploaded(draft: Draft) -> bool:
+    """There is a file, good or not."""
     return bool(draft.case.get("geometry", {}).get("file"))
 
 
 def step(draft: Draft) -> None:
-    if not ready(draft) or st.session_state.get(f"{draft.id}.replace"):
+    if not uploaded(draft) or st.session_state.get(f"{draft.id}.replace"):
         _upload(draft)
-        if not ready(draft):
+        if not uploaded(draft):
             return
     with st.spinner(_("Reading your part …")):
         verdict = session.verdict(draft)
@@ -75,18 +83,34 @@ def _read(draft: Draft, verdict: dict[str, Any]) -> None:
         if problem.severity == "question":
             _question(draft, problem)
         else:
-            show.problem(problem)
+            show.problem(problem, place=False)
     if not found:
         st.success(_("Nothing is wrong with this part."), icon=":material/check_circle:")
-    with st.container(border=True, gap="xsmall"):
-        for name, value in session.facts(verdict):
-            left, right = st.columns([2, 3])
-            left.markdown(f":gray[{plain(name)}]")
-            right.markdown(f"**{plain(value)}**")
-    if st.button(_("Another file"), icon=":material/swap_horiz:", type="tertiary"):
-        st.session_state[f"{draft.id}.replace"] = True
-        st.session_state.pop(f"{draft.id}.upload", None)
-        st.rerun()
+    facts = session.facts(verdict)
+    if facts:
+        with st.container(border=True, gap="xsmall"):
+            for name, value in facts:
+                left, right = st.columns([2, 3])
+                left.markdown(f":gray[{plain(name)}]")
+                right.markdown(f"**{plain(value)}**")
+    with st.container(horizontal=True):
+        if st.button(_("Another file"), icon=":material/swap_horiz:", type="tertiary"):
+            st.session_state[f"{draft.id}.replace"] = True
+            st.session_state.pop(f"{draft.id}.upload", None)
+            st.rerun()
+        if facts:
+            with st.popover(_("Another unit"), icon=":material/straighten:", type="tertiary"):
+                st.caption(_("Read the numbers of the file as"))
+                with st.container(horizontal=True, gap="small"):
+                    for unit in UNITS:
+                        chosen = draft.case["geometry"].get("unit") == unit
+                        st.button(
+                            unit,
+                            key=f"{draft.id}.as.{unit}",
+                            type="primary" if chosen else "secondary",
+                            on_click=_answer,
+                            args=(draft, "unit", unit),
+                        )
 
 
 def _question(draft: Draft, problem: Problem) -> None:
@@ -107,7 +131,7 @@ def _question(draft: Draft, problem: Problem) -> None:
         (field, True if choice == "true" else choice, names.get(choice, choice)) for choice in problem.choices
     ]
     if field == "size_confirmed":
-        answers += [("unit", unit, _("No, the numbers are {unit}", unit=unit)) for unit in UNITS]
+        answers += [("unit", unit, _("No, the numbers are {unit}", unit=unit)) for unit in UNITS[:3]]
     given = any(geometry.get(name) == value for name, value, _label in answers)
     with st.container(border=True, key=f"question-{field}"):
         mark = ":green[:material/check_circle:]" if given else ":orange[:material/help:]"
