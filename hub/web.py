@@ -30,10 +30,12 @@ def application(settings: Settings) -> Any:
 
     from hub.api import create
 
+    # the application first: it is what makes Streamlit read the theme beside the pages
+    made = st.App(package_folder("ui") / "main.py", routes=[Mount("/api/v1", create(settings))])
     for name, value in _STREAMLIT.items():
         config.set_option(name, value)
     config.set_option("server.maxUploadSize", max(1, settings.upload_limit // 1_000_000))
-    return st.App(package_folder("ui") / "main.py", routes=[Mount("/api/v1", create(settings))])
+    return made
 
 
 def main() -> None:
