@@ -194,14 +194,18 @@ def _views() -> tuple[View, ...]:
 
 
 def _notes(part: Part) -> tuple[Words, ...]:
-    if part.file.order == 1 and any(face["type"] != "plane" for face in part.file.faces):
-        return (
-            {
-                "en": "Curved faces were meshed with flat triangles; the error bars do not know of that.",
-                "it": "Le facce curve sono discretizzate con triangoli piani; le barre d'errore non ne tengono conto.",
-            },
-        )
-    return ()
+    flux = Words(
+        en="No figure is given for the highest heat flux: at sharp inner edges it grows without limit as the mesh gets "
+        "finer, and what its picture shows there depends on the mesh.",
+        it="Non si dà il flusso di calore massimo: sugli spigoli rientranti cresce senza limite infittendo la mesh, e "
+        "quanto mostra la figura in quei punti dipende dalla mesh.",
+    )
+    flat = Words(
+        en="Curved faces were meshed with flat triangles; the error bars do not know of that.",
+        it="Le facce curve sono discretizzate con triangoli piani; le barre d'errore non ne tengono conto.",
+    )
+    curved = any(face["type"] != "plane" for face in part.file.faces)
+    return (flux, flat) if part.file.order == 1 and curved else (flux,)
 
 
 def verdict(bound: BoundCase, part: Part, hottest: Quantity) -> Verdict:
@@ -235,14 +239,18 @@ def _decimals(error: float) -> int:
 
 
 def place(part: Part, at: Reals) -> Words:
-    """Where a point [m] is, in words: the smallest selection its nearest face belongs to, or that face."""
+    """Where a point [m] is, in words: the smallest selection its face belongs to, the face, or inside."""
     file = part.file
-    nodes = file.points[file.facets[:, :3]]
-    distance = np.linalg.norm(nodes.mean(1) - at, axis=1)
-    size = np.linalg.norm(nodes[:, 1] - nodes[:, 0], axis=1)
-    if not len(distance) or (distance > 2 * size).all():
+    a, b, c = file.points[file.facets[:, :3]].transpose(1, 0, 2)
+    normal = np.cross(b - a, c - a)
+    twice = np.linalg.norm(normal, axis=1)
+    off = np.abs(((at - a) * normal).sum(1)) / twice**1.5
+    shares = [(np.cross(p - at, q - at) * normal).sum(1) / twice**2 for p, q in ((a, b), (b, c), (c, a))]
+    # a curved face bulges out of its triangles a little
+    on = np.flatnonzero((off < 0.05) & (np.min(shares, axis=0) > -0.05))
+    if not len(on):
         return {"en": "inside the part", "it": "all'interno del pezzo"}
-    face = int(file.facet_face[np.argmin(distance / size)])
+    face = int(file.facet_face[on[np.argmin(off[on])]])
     named = [(len(faces), name) for name, faces in file.selections.items() if face in faces]
     if named:
         return {"en": f"at {min(named)[1]}", "it": f"presso {min(named)[1]}"}
