@@ -356,13 +356,17 @@ class _Estimate:
 
     def _reaction_bar(self, supports: list[Acting], force: Reals, spend: bool) -> tuple[float, str]:
         """(half-width [N], method); all supports together must balance the loads, whatever the mesh."""
+        rounding = self.solved.bound.params.tolerance * self._largest_force
         if len(supports) == sum(isinstance(a.condition, _SUPPORTS) for a in self.solved.conditions):
             loose = np.where(self._owner < 0, self._pushed, 0)[: self.own].sum(0)
-            return float(np.abs(self.comm.allreduce(loose, MPI.SUM)).max()), "equilibrium"
+            return rounding + float(np.abs(self.comm.allreduce(loose, MPI.SUM)).max()), "equilibrium"
         size = float(np.linalg.norm(force))
+        # the dual of a reaction moves what is held; springs give way
+        spend = spend and not any(isinstance(a.condition, ElasticSupport) for a in supports)
         if not spend or size == 0 or self.tool.dual_solves >= MOST_GOALS:
             return self._linear(self._largest_force, None)
-        return self._linear(size, self._reaction_goal(supports, force / size))
+        bar, method = self._linear(size, self._reaction_goal(supports, force / size))
+        return bar + rounding, method
 
     @cached_property
     def _owner(self) -> Integers:

@@ -30,7 +30,6 @@ from solvers.fem.recovery import (
     Recovery,
     add_over_ranks,
     energy_product,
-    inverse,
     lame_of,
     locate,
     von_mises,
@@ -262,7 +261,7 @@ class Estimator:
         nodes, values = [], []
         for points, cells, stress in field:
             shapes = self._element().tabulate(1, points)[1:, :, :, 0]
-            pull = inverse(Cells(self.mesh, points).jacobian(cells))
+            pull = np.linalg.inv(Cells(self.mesh, points).jacobian(cells))
             tensor = np.empty((*stress.shape[:2], 3, 3))
             for s, (i, j) in enumerate(COMPONENTS):
                 tensor[..., i, j] = tensor[..., j, i] = stress[..., s]
