@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from hub.problem import Problem
 from hub.result import Answer, Words
@@ -16,11 +17,11 @@ class Heat(Solver):
 
     name = "fem.heat"
     version = "1"
-    title = Words(en="Steady heat conduction", it="Conduzione termica stazionaria")
-    summary = Words(
-        en="Temperatures and heat flows of parts that are heated and cooled steadily.",
-        it="Temperature e flussi di calore di pezzi riscaldati e raffreddati in modo stazionario.",
-    )
+    title: ClassVar[Words] = {"en": "Steady heat conduction", "it": "Conduzione termica stazionaria"}
+    summary: ClassVar[Words] = {
+        "en": "Temperatures and heat flows of parts that are heated and cooled steadily.",
+        "it": "Temperature e flussi di calore di pezzi riscaldati e raffreddati in modo stazionario.",
+    }
     equation = "-div(k grad T) = q"
     references = (
         "H. S. Carslaw, J. C. Jaeger, Conduction of Heat in Solids, 2nd ed., Oxford 1959",

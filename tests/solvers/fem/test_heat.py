@@ -299,7 +299,6 @@ def test_ranks_agree(method: str, tmp_path: Path) -> None:
     answers = []
     for ranks in (1, 2):
         command = Heat().command(ranks)
-        command[command.index("-m") + 1] = "solvers.fem.heat"
         files = {name: tmp_path / "mesh" / name for name in ("mesh.npz", "mesh.json")}
         job = Job(name="heat", argv=tuple(command), ranks=ranks)
         attempt = Attempt.create(tmp_path / str(ranks), {"case.json": Heat().in_si(bound)}, files, job)
