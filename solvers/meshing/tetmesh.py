@@ -29,6 +29,9 @@ POOR = 0.05
 #: The mesh's volume may differ from the part's by this: curved sides of second order cut corners a little.
 VOLUME_LOST = 0.005
 
+#: A point nearer than this to a face lies on it [mm].
+ON = 1e-4
+
 Progress = Callable[[int, int, str], None]
 
 
@@ -56,10 +59,14 @@ def prepare(file: Path, kind: str, *, bonded: bool) -> Parts:
     before = cad.Topology.read()
     if not bonded or len(before.bodies) < 2:
         return Parts(before, {i: (i,) for i in range(len(before.faces))})
-    entities = [(3, b) for b in before.bodies] + [(2, f) for f in before.faces]
+    occ = gmsh.model.occ
+    bodies = [(3, b) for b in before.bodies]
+    looks = {_look(b): n for b, n in zip(before.bodies, before.names, strict=True)}
     try:
-        _, parents = gmsh.model.occ.fragment(entities, [])
-        gmsh.model.occ.synchronize()
+        # the kernel's own account of what became of each face is wrong where tags are given anew: keep copies to ask
+        copies = [t for _, t in occ.copy([(2, f) for f in before.faces])]
+        _, parents = occ.fragment(bodies, [])
+        occ.synchronize()
     except Exception as error:  # gmsh has one kind of exception
         raise StageError(
             "not-joined",
@@ -67,17 +74,38 @@ def prepare(file: Path, kind: str, *, bonded: bool) -> Parts:
             "Say geometry.contacts: separate, or unite the bodies in the CAD system.",
         ) from None
     names: dict[int, str] = {}
-    for (dim, tag), children in zip(entities, parents, strict=True):
-        if dim == 3:
-            for _, child in children:
-                names.setdefault(int(child), before.names[before.bodies.index(tag)])
-    volumes = {int(t) for _, t in gmsh.model.getEntities(3)}
-    origin: dict[int, list[int]] = {}
-    for i, children in enumerate(parents[len(before.bodies) :]):
+    for (_, tag), children in zip(bodies, parents, strict=True):
         for _, child in children:
-            origin.setdefault(int(child), []).append(i)
-    after = cad.Topology.read({t: names[t] for t in volumes if t in names})
-    return Parts(after, {i: tuple(origin.get(tag, ())) for i, tag in enumerate(after.faces)})
+            names.setdefault(int(child), before.names[before.bodies.index(tag)])
+    for _, tag in gmsh.model.getEntities(3):
+        names[int(tag)] = looks.get(_look(int(tag)), names.get(int(tag), ""))
+    boxes = np.array([occ.getBoundingBox(2, c) for c in copies])
+    origin = {int(t): _origin(int(t), copies, boxes) for _, t in gmsh.model.getEntities(2) if t not in set(copies)}
+    occ.remove([(2, c) for c in copies], recursive=True)
+    occ.synchronize()
+    after = cad.Topology.read({t: n for t, n in names.items() if n})
+    return Parts(after, {i: origin.get(tag, ()) for i, tag in enumerate(after.faces)})
+
+
+def _look(body: int) -> tuple[float, ...]:
+    """Volume and centre of a body, rounded: what stays when it is only cut along its skin."""
+    values = [gmsh.model.occ.getMass(3, body), *gmsh.model.occ.getCenterOfMass(3, body)]
+    return tuple(float(f"{v:.6g}") if abs(v) > 1e-6 else 0.0 for v in values)
+
+
+def _origin(face: int, copies: Sequence[int], boxes: Floats) -> tuple[int, ...]:
+    """Indices of the copied faces on which a face lies: those at no distance from a point inside it."""
+    low, high = gmsh.model.getParametrizationBounds(2, face)
+    for fractions in np.random.default_rng(0).random((400, 2)):
+        at = (low + fractions * (high - low)).tolist()
+        if gmsh.model.isInside(2, face, at, parametric=True):
+            break
+    x = gmsh.model.getValue(2, face, at)
+    point = gmsh.model.occ.addPoint(*x)
+    near = np.flatnonzero((boxes[:, :3] <= x + ON).all(axis=1) & (boxes[:, 3:] >= x - ON).all(axis=1))
+    found = [int(k) for k in near if 0 <= gmsh.model.occ.getDistance(0, point, 2, copies[k])[0] <= ON]
+    gmsh.model.occ.remove([(0, point)])
+    return tuple(found)
 
 
 def mesh(
