@@ -190,13 +190,15 @@ def test_what_is_no_part_is_refused_in_words_and_has_no_picture(hub: Hub) -> Non
 
 
 def test_a_case_is_checked_with_its_geometry(hub: Hub, bracket: dict[str, Any]) -> None:
+    load = {"kind": "force", "on": "pin hole", "value": {"magnitude": "2,5 kN", "direction": "-z"}}
+    conditions = [load if c["kind"] == "force" else c for c in bracket["conditions"]]
     with hub.http() as http:
-        checked = http.post("/cases/check", json={"case": bracket}).json()
+        checked = http.post("/cases/check", json={"case": {**bracket, "conditions": conditions}}).json()
         assert [p for p in checked["problems"] if p["severity"] != "warning"] == []
         assert len(checked["faces"]["bolt holes"]) == 4
         assert checked["estimate"]["unknowns"] > 1000
         force = next(c for c in checked["case"]["conditions"] if c["kind"] == "force")
-        assert force["value"] == [0, 0, -6000]
+        assert force["value"] == [0, 0, -2500]
         none = http.post("/cases/check", json={"case": {**bracket, "conditions": []}}).json()
         assert none["case"] is None
         assert none["problems"]
