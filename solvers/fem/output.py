@@ -1,4 +1,8 @@
-"""Fields gathered from the ranks and written for ParaView."""
+"""Fields gathered from the ranks and written for ParaView.
+
+Written as raw bytes behind a short XML head: neither encoded nor compressed, for a large mesh is written as often
+as it is solved, and importing a library that knows every format takes longer than this.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +45,41 @@ def write(part: Part, fields: dict[str, Reals], file: Path) -> None:
     """Write fields, an array (local geometry nodes, k) or (local geometry nodes,) each, as a VTU file. Collective."""
     whole = {name: gather(part, values) for name, values in fields.items()}
     if part.mesh.comm.rank == 0:
-        import meshio
+        cells = part.file.cells
+        count, corners = cells.shape
+        topology = {
+            "connectivity": cells.ravel(),
+            "offsets": np.arange(corners, count * corners + 1, corners, dtype=np.int64),
+            "types": np.full(count, 24 if corners == 10 else 10, dtype=np.uint8),
+        }
+        pieces: list[Reals] = []
+        sections = (
+            ("Points", {"points": part.file.points}),
+            ("Cells", topology),
+            ("PointData", whole),
+            ("CellData", {"body": part.file.cell_body}),
+        )
+        text = "".join(
+            f"<{tag}>{''.join(_array(name, values, pieces) for name, values in arrays.items())}</{tag}>"
+            for tag, arrays in sections
+        )
+        with file.open("wb") as stream:
+            stream.write(
+                b'<?xml version="1.0"?><VTKFile type="UnstructuredGrid" version="1.0" byte_order="LittleEndian" '
+                b'header_type="UInt64"><UnstructuredGrid>'
+                + f'<Piece NumberOfPoints="{len(part.file.points)}" NumberOfCells="{count}">{text}</Piece>'.encode()
+                + b'</UnstructuredGrid><AppendedData encoding="raw">_'
+            )
+            for piece in pieces:
+                stream.write(np.uint64(piece.nbytes).tobytes())
+                stream.write(np.ascontiguousarray(piece).tobytes())
+            stream.write(b"\n</AppendedData></VTKFile>\n")
 
-        kind = "tetra10" if part.file.order == 2 else "tetra"
-        meshio.Mesh(
-            part.file.points,
-            [(kind, part.file.cells)],
-            point_data=whole,
-            cell_data={"body": [part.file.cell_body]},
-        ).write(file, compression=None)
+
+def _array(name: str, values: npt.NDArray, pieces: list) -> str:
+    """The header of an array whose bytes are appended after those of `pieces`, to which it is added."""
+    kind = {"float64": "Float64", "int64": "Int64", "int32": "Int32", "uint8": "UInt8"}[values.dtype.name]
+    offset = sum(8 + piece.nbytes for piece in pieces)
+    pieces.append(values)
+    width = values.shape[1] if values.ndim == 2 else 1
+    return f'<DataArray type="{kind}" Name="{name}" NumberOfComponents="{width}" format="appended" offset="{offset}"/>'

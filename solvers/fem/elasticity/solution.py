@@ -24,6 +24,8 @@ from solvers.fem.mesh import Part
 
 #: Seconds between two writings of the status.
 PULSE = 0.5
+#: Residual of dual problems: what is estimated with them is an error, of which two digits are plenty.
+DUAL_TOLERANCE = 1e-5
 
 
 class Progress:
@@ -89,10 +91,11 @@ def find_displacement(bound: BoundCase, part: Part, progress: Progress) -> tuple
     progress.doing("solving")
     u = operator.solve(forms)
 
-    def respond(rhs: ufl.Form | fem.Form | dolfinx.la.Vector) -> fem.Function:
+    def respond(rhs: ufl.Form | fem.Form | dolfinx.la.Vector, tolerance: float = DUAL_TOLERANCE) -> fem.Function:
         if isinstance(rhs, dolfinx.la.Vector):
-            return operator.respond(rhs)
-        return operator.solve([fem.form(rhs) if isinstance(rhs, ufl.Form) else rhs], homogeneous=True)
+            return operator.respond(rhs, tolerance=tolerance)
+        form = fem.form(rhs) if isinstance(rhs, ufl.Form) else rhs
+        return operator.solve([form], homogeneous=True, tolerance=tolerance)
 
     solved = Solved(
         bound=bound,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import dolfinx
 import numpy as np
 import numpy.typing as npt
-import ufl
 from dolfinx import fem
 
 from hub.solver import BoundCase, Condition
@@ -47,8 +45,9 @@ class Solved:
     loads : the linear form of all loads in ``TestFunction(V)``, as compiled forms to be summed
     quadrature_degree : of the stiffness
     solve : a linear form in ``TestFunction(V)`` (UFL or compiled), or a vector over the dofs of V (assembled, owned
-        part right) -> the response with homogeneous supports, by the operator and the preconditioner of the
-        primal problem. What is fixed or prescribed is zero in the answer. Raises StageError if it stagnates.
+        part right), and a `tolerance` of the residual (1e-5) -> the response with homogeneous supports, by the
+        operator and the preconditioner of the primal problem. What is fixed or prescribed is zero in the answer.
+        Raises StageError if it stagnates.
     """
 
     bound: BoundCase
@@ -62,4 +61,4 @@ class Solved:
     conditions: tuple[Acting, ...]
     loads: tuple[fem.Form, ...]
     quadrature_degree: int
-    solve: Callable[[ufl.Form | fem.Form | dolfinx.la.Vector], fem.Function]
+    solve: Callable[..., fem.Function]
