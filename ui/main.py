@@ -23,15 +23,15 @@ def main() -> None:
 
     def entry(show: Callable[[], None], name: str, title: str, icon: str, **more: Any) -> Any:
         """A page; before the log-in its address leads to the door, and afterwards to where it leads."""
-        return st.Page(show if logged_in else session.log_in, title=title, icon=icon, url_path=name, **more)
+        return st.Page(show if logged_in else session.log_in, title=title, icon=icon or None, url_path=name, **more)
 
     pages = {
-        "start": entry(start.page, "start", _("Start"), ":material/home:", default=True),
+        "start": entry(start.page, "", _("Start"), ":material/home:", default=True),
         "case": entry(case.page, "case", _("New case"), ":material/add_circle:"),
         "runs": entry(runs.page, "runs", _("Runs"), ":material/list:"),
         "solvers": entry(solvers.page, "solvers", _("Solvers"), ":material/functions:"),
         "help": entry(about.page, "help", _("Help"), ":material/help:"),
-        "run": entry(run.page, "run", _("Run"), ":material/play_arrow:", visibility="hidden"),
+        "run": entry(run.page, "run", _("Run"), "", visibility="hidden"),
     }
     session.PAGES.update(pages)
     chosen = st.navigation(list(pages.values()), position="top" if logged_in else "hidden")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hub.units import show
+from hub.units import show, to_si
 from ui.words import language
 
 _PRETTY = {
@@ -21,6 +21,10 @@ _PRETTY = {
 }
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+#: Units for what is too small to be read in the first unit.
+_SMALLER = {"N": ("N", "mN"), "m": ("um",), "Pa": ("kPa", "Pa"), "W": ("mW",), "kg": ("g",), "J": ("mJ",)}
 
 
 def unit_name(unit: str) -> str:
@@ -51,8 +55,8 @@ def with_bar(value: float, error: float | None) -> str:
         return f"{number(value, 4)} ± 0"
     size = math.floor(math.log10(error))
     places = 1 - size
-    top = math.floor(math.log10(abs(value))) if value else size
-    if max(top, size) >= 7 or max(top, size) < -4:
+    top = max(size, math.floor(math.log10(abs(value))) if value else size)
+    if top >= 7 or top < -4:
         shift = 10.0**top
         places = min(max(0, places + top), 9)
         return _local(_times_ten(f"({value / shift:.{places}f} ± {error / shift:.{places}f})", top))
@@ -63,9 +67,13 @@ def with_bar(value: float, error: float | None) -> str:
 def quantity(value: float, unit: str, error: float | None = None) -> str:
     """An SI value with its error bar in the unit people read it in: ``1.234 ± 0.012 mm``."""
     shown, name = show(value, unit)
-    bar = None
-    if error is not None:
-        bar = abs(show(value + error, unit)[0] - shown) if error else 0.0
+    factor = abs(show(1.0, unit)[0] - show(0.0, unit)[0])
+    bar = None if error is None else factor * error
+    for smaller in _SMALLER.get(unit, ()):
+        if max(abs(shown), bar or 0.0) >= 0.01:
+            break
+        factor, name = 1 / to_si(f"1 {smaller}", unit), smaller
+        shown, bar = value * factor, None if error is None else error * factor
     return f"{with_bar(shown, bar)} {unit_name(name)}".strip()
 
 

@@ -59,5 +59,5 @@ def plain(text: Any) -> str:
 def human(name: str) -> str:
     """``youngs_modulus`` as ``Youngs modulus``, in the reader's language where it is known."""
     words = name.replace("_", " ").strip()
-    words = words.replace("youngs", "Young's").replace("poissons", "Poisson's")
+    words = words.replace("youngs", "Young's").replace("poissons", "Poisson's").replace("mises", "Mises")
     return _(words[:1].upper() + words[1:])

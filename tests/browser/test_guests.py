@@ -70,10 +70,10 @@ def test_markup_in_names_and_titles_stays_text(pages: Pages) -> None:
     pages.press("Run it")
     expect(page.get_by_role("heading", name=shown(title))).to_be_visible(timeout=30_000)
     pages.page.screenshot(path=pages._pictures / "payload-run.png")
-    for path in ("/runs", "/start"):
+    for path in ("/runs", "/"):
         pages.open(path)
         expect(page.get_by_role("link", name=shown(title)).first).to_be_visible()
-        pages.shot(f"payload{path.replace('/', '-')}")
+        pages.shot(f"payload-{path.strip('/') or 'start'}")
     assert page.evaluate("window.hacked") is None
     assert page.locator("[data-testid=stMain] a[href*=outside], [data-testid=stMain] img[src*=outside]").count() == 0
     assert page.locator("[data-testid=stMain] script, [data-testid=stMain] svg[onload]").count() == 0
@@ -122,7 +122,7 @@ def test_surfaces_are_refused_with_the_next_step(pages: Pages) -> None:
 
 
 def test_italian(pages: Pages) -> None:
-    pages.open("/start")
+    pages.open("/")
     pages.choose("Language", "Italiano")
     expect(pages.page.get_by_role("heading", name="Da un pezzo a una risposta controllata")).to_be_visible()
     pages.shot("italian")

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from ui import session, show
-from ui.numbers import count, duration, number, of_quantity
+from ui.numbers import count, duration, number, of_quantity, si
 from ui.words import _, human, plain, said
 
 STAGES = ("check", "mesh", "solve", "report")
@@ -25,6 +25,8 @@ def page() -> None:
     _head(run)
     if run["state"] not in show.ENDED:
         _watch(run_id)
+    elif run["state"] == "done" and run.get("until") == "mesh":
+        mesh(run_id)
     elif run["state"] == "done":
         _answer(run)
     else:
@@ -35,13 +37,10 @@ def _head(run: dict[str, Any]) -> None:
     left, right = st.columns([3, 2], vertical_alignment="center")
     with left:
         st.title(plain(run["title"]), anchor=False)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            show.state_badge(run["state"])
-            solver = run.get("solver") or ""
-            st.caption(plain(f"{session.solver_titles().get(solver, solver)} · {show.ago(session.made(run))}"))
-            took = session.took(run)
-            if took is not None and run["state"] in show.ENDED:
-                st.caption(plain(_("took {time}", time=duration(took))))
+        if run["state"] in show.ENDED:
+            _state(run)
+        else:
+            _live_state(run["id"])
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         if run["state"] not in show.ENDED and st.button(
             _("Cancel"), icon=":material/block:", disabled=run["state"] == "cancelling"
@@ -50,6 +49,26 @@ def _head(run: dict[str, Any]) -> None:
             st.rerun()
         if st.button(_("Duplicate and edit"), icon=":material/content_copy:"):
             session.duplicate(run)
+
+
+@st.fragment(run_every=2.0)
+def _live_state(run_id: str) -> None:
+    run = session.run(run_id)
+    if run:
+        _state(run)
+
+
+def _state(run: dict[str, Any]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show.state_badge(run["state"])
+        solver = run.get("solver") or ""
+        about = [session.solver_titles().get(solver, solver), show.ago(session.made(run))]
+        took = session.took(run)
+        if took is not None:
+            about.append(_("took {time}", time=duration(took)))
+        if run.get("until") == "mesh":
+            about.append(_("mesh only"))
+        st.caption(plain(" · ".join(about)))
 
 
 # --- while it works -----------------------------------------------------------------------------------------------
@@ -75,6 +94,8 @@ def _watch(run_id: str) -> None:
     status = run.get("status") or {}
     step, of = int(status.get("step") or 0), int(status.get("of") or 0)
     doing = plain(status.get("doing") or show.state_name(run["state"]))
+    if run["state"] == "queued" and session.orchestration_away():
+        st.info(_("The part of the hub that starts runs is just coming up; this run waits for it."))
     if of:
         st.progress(min(1.0, step / of), text=_("{doing}: step {step} of {of}", doing=doing, step=step, of=of))
     else:
@@ -163,21 +184,22 @@ def _answer(run: dict[str, Any]) -> None:
     verdict = result.get("verdict") or {}
     if verdict:
         box, icon = ANSWERS.get(verdict.get("answer", "none"), ANSWERS["none"])
-        box(f"### {plain(said(verdict.get('sentence')))}", icon=icon)
+        sentence = said(verdict.get("sentence")).replace("+-", "±")
+        box(f"### {plain(sentence)}", icon=icon)
     checks = result.get("checks") or []
     if any(not check["passed"] for check in checks):
         st.error(
             _("A check of this run failed: do not use its numbers before the cause is known."),
             icon=":material/report:",
         )
-    pictures = [name for name in files if name.startswith("pictures/") and name.endswith(".png")]
+    pictures = sorted(name for name in files if name.startswith("pictures/") and name.endswith(".png"))
     left, right = st.columns([5, 6], gap="large")
     with left:
         _quantities(result)
         _checks(checks)
         _downloads(run["id"], files)
     with right:
-        _pictures(run, pictures, files)
+        _pictures(run, pictures)
     _details(run, result)
 
 
@@ -226,7 +248,7 @@ def _downloads(run_id: str, files: list[str]) -> None:
                 st.link_button(label, session.file_url(run_id, name), icon=icon)
 
 
-def _pictures(run: dict[str, Any], pictures: list[str], files: list[str]) -> None:
+def _pictures(run: dict[str, Any], pictures: list[str]) -> None:
     if not pictures:
         return
     titles = [_picture_title(name) for name in pictures]
@@ -236,27 +258,67 @@ def _pictures(run: dict[str, Any], pictures: list[str], files: list[str]) -> Non
 
 
 def _picture_title(name: str) -> str:
-    return plain(human(name.removeprefix("pictures/").removesuffix(".png").replace("-", "_")))
+    """``pictures/1-von-mises.png`` as ``Von Mises``."""
+    stem = name.removeprefix("pictures/").removesuffix(".png").lstrip("0123456789-")
+    return plain(human(stem.replace("-", "_")))
+
+
+#: Numbers of a mesh that people look at: title and SI unit.
+MESH = {
+    "nodes": ("Nodes", ""),
+    "tets": ("Elements", ""),
+    "smallest_edge": ("Smallest edge", "m"),
+    "largest_edge": ("Largest edge", "m"),
+    "volume": ("Volume of the mesh", "m**3"),
+    "cad_volume": ("Volume of the part", "m**3"),
+}
+
+
+def mesh_numbers(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is known of a mesh, in words."""
+    said = []
+    for name, (title, unit) in MESH.items():
+        value = found.get(name)
+        if isinstance(value, (int, float)):
+            said.append((human(title), si(value, unit, 4) if unit else count(value)))
+    shape = found.get("shape")
+    if isinstance(shape, dict) and isinstance(shape.get("min"), float):
+        said.append((human("Worst shape (1 is perfect)"), number(shape["min"], 2)))
+    if found.get("mesher"):
+        said.append((human("Mesher"), str(found["mesher"])))
+    return said
+
+
+def mesh(run_id: str) -> None:
+    """The mesh of a run that has made one."""
+    files = session.files(run_id)
+    picture = next((name for name in files if name.endswith("mesh.png")), None)
+    left, right = st.columns([3, 2], gap="large")
+    if picture:
+        left.image(session.content(run_id, picture) or b"", width="stretch", alt=_("The mesh"))
+    with right, st.container(border=True, gap="xsmall"):
+        for name, value in mesh_numbers((session.result(run_id) or {}).get("mesh") or {}):
+            title, figure = st.columns([3, 2])
+            title.markdown(f":gray[{plain(name)}]")
+            figure.markdown(f"**{plain(value)}**")
 
 
 def _details(run: dict[str, Any], result: dict[str, Any]) -> None:
     for note in result.get("notes") or []:
         st.info(plain(said(note)), icon=":material/info:")
+    origin = result.get("provenance") or {}
+    times = [(human(k.replace(": ", "_")), duration(v)) for k, v in (result.get("timings") or {}).items()]
     with st.expander(_("Mesh, times and origin"), icon=":material/fingerprint:"):
-        columns = st.columns(3)
-        for column, title, content in zip(
-            columns,
-            (_("Mesh"), _("Times"), _("Origin")),
-            (result.get("mesh"), result.get("timings"), result.get("provenance")),
-            strict=True,
-        ):
+        columns = st.columns([3, 3, 5])
+        parts = (
+            (_("Mesh"), mesh_numbers(result.get("mesh") or {})),
+            (_("Times"), times),
+            (_("Origin"), [(human(k), str(v)) for k, v in _flat(origin)]),
+        )
+        for column, (title, rows) in zip(columns, parts, strict=True):
             with column:
                 st.markdown(f"**{title}**")
-                for name, value in _flat(content or {}):
-                    text = duration(value) if content is result.get("timings") else value
-                    if isinstance(text, float):
-                        text = number(text, 4)
-                    st.caption(f"{plain(human(name))}: {plain(text)}")
+                st.caption("  \n".join(f"{plain(name)}: **{plain(value)}**" for name, value in rows))
 
 
 def _flat(content: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -52,7 +52,8 @@ def table(found: list[dict[str, object]]) -> None:
             with cells[1]:
                 show.state_badge(str(run["state"]))
             solver = str(run.get("solver") or "")
-            cells[2].caption(plain(titles.get(solver, solver)))
+            kind = titles.get(solver, solver)
+            cells[2].caption(plain(f"{kind} · {_('mesh only')}" if run.get("until") == "mesh" else kind))
             cells[3].caption(plain(show.ago(session.made(run))))
             took = session.took(run)
             cells[4].caption(plain(duration(took)) if took is not None else "–")

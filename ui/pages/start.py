@@ -44,7 +44,8 @@ def page() -> None:
                 session.link_to_run(run["id"], plain(run["title"]))
                 with st.container(horizontal=True, vertical_alignment="center"):
                     show.state_badge(run["state"])
-                    st.caption(plain(show.ago(session.made(run))))
+                    only = f" · {_('mesh only')}" if run.get("until") == "mesh" else ""
+                    st.caption(plain(show.ago(session.made(run)) + only))
         if latest:
             session.link_to("runs", _("All runs"), icon=":material/list:")
 

@@ -11,6 +11,7 @@ from ui import session, show
 from ui.draft import Draft
 from ui.forms import fields, form, quantity
 from ui.numbers import count, duration, memory
+from ui.pages.run import mesh
 from ui.words import _, human, plain
 
 LEVELS = ("coarse", "normal", "fine")
@@ -149,7 +150,7 @@ def _preview(draft: Draft) -> None:
         if run and run["state"] not in show.ENDED:
             _watch_preview(draft.preview)
         elif run and run["state"] == "done":
-            _mesh(draft.preview)
+            mesh(draft.preview)
         elif run:
             failure = run.get("failure") or {}
             said = failure.get("message") or show.state_name(run["state"])
@@ -165,19 +166,3 @@ def _watch_preview(run_id: str) -> None:
     step, of = int(status.get("step") or 0), int(status.get("of") or 0)
     text = plain(status.get("doing") or show.stage_name(run.get("stage")) or show.state_name(run["state"]))
     st.progress(min(1.0, step / of) if of else 0.0, text=text)
-
-
-def _mesh(run_id: str) -> None:
-    files = session.files(run_id)
-    picture = next((name for name in files if name.endswith("mesh.png")), None)
-    left, right = st.columns([3, 2], gap="large")
-    if picture:
-        left.image(session.content(run_id, picture) or b"", width="stretch", alt=_("The mesh"))
-    result = session.result(run_id) or {}
-    with right:
-        for name, value in (result.get("mesh") or {}).items():
-            if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-                text = count(value) if isinstance(value, int) else value
-                if isinstance(value, float):
-                    text = f"{value:.3g}"
-                st.markdown(f"{plain(human(name))}: **{plain(text)}**")
