@@ -31,6 +31,9 @@ from hub.units import Vector
 
 METRES: dict[str, float] = {"um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
 
+#: Units whose short names would read as words.
+_UNIT_NAMES = {"in": ("inches", "pollici"), "ft": ("feet", "piedi")}
+
 #: A largest dimension outside these is asked about [m]: smaller than a watch screw, larger than a lorry.
 SMALLEST, LARGEST = 0.010, 5.0
 #: A part in inches or feet that is larger than this [m], but ordinary if its numbers were mm, is asked about.
@@ -150,9 +153,10 @@ class GeometryVerdict(Frozen):
         if self.size is not None:
             shown = " x ".join(_length(d * 1e3) for d in self.size) + " mm"
             en, it = f"{en}, {shown}", f"{it}, {shown}"
+        en_unit, it_unit = _UNIT_NAMES.get(self.unit or "", (self.unit, self.unit))
         source: dict[str | None, tuple[str, str]] = {
-            "file": (f"read in {self.unit}", f"letto in {self.unit}"),
-            "override": (f"read in {self.unit} as you said", f"letto in {self.unit} come indicato"),
+            "file": (f"read in {en_unit}", f"letto in {it_unit}"),
+            "override": (f"read in {en_unit} as you said", f"letto in {it_unit} come indicato"),
             "assumed": (
                 f"read in {self.unit}, which the file does not say",
                 f"letto in {self.unit}, non detto dal file",

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import gmsh
 import numpy as np
 
-from solvers.meshing.cad import Floats, Ints, Surface, Topology
-from solvers.meshing.sizing import FILL, Sizing, narrow_sizes
+from solvers.meshing.cad import Floats, Ints, Surface
+from solvers.meshing.sizing import FILL, Sizing
 
-#: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 3 sizes.
-GROWTH = 0.35
+#: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 2 sizes.
+GROWTH, LAYERS = 0.5, 30
 #: Area of the regular triangle over the square of its side.
 TRIANGLE = 0.433
 
 
-def curvature(topology: Topology) -> list[float]:
-    """Largest curvature met on each face, in 1/unit: the 90th percentile over its nodes."""
-    result = []
-    for face in topology.faces:
-        if gmsh.model.getType(2, face) == "Plane":
-            result.append(0.0)
-            continue
-        _, _, at = gmsh.model.mesh.getNodes(2, face, includeBoundary=True, returnParametricCoord=True)
-        values = np.abs(gmsh.model.getCurvature(2, face, at)) if len(at) else np.zeros(1)
-        values = values[np.isfinite(values)]
-        result.append(float(np.percentile(values, 90)) if len(values) else 0.0)
-    return result
+def predict(surface: Surface, made: Sizing, wanted: Sizing, volume: float) -> tuple[int, int]:
+    """(nodes, tetrahedra) of second order that a mesh of sizes `wanted` will have, about.
 
-
-def predict(surface: Surface, curved: list[float], topology: Topology, size: Sizing, volume: float) -> tuple[int, int]:
-    """(nodes, tetrahedra) of second order, about.
-
-    Under each face lies a layer as deep as the part is on average, volume over area; through it sizes grow from the
-    face's own to the largest. Nodes follow from Euler's formula.
+    surface : the skin as it was meshed with the sizes `made`: its triangles tell the size they ended up with
+    Under each triangle lies a layer as deep as the part is on average, volume over area; through it sizes grow from
+    the triangle's own to the largest. Nodes follow from Euler's formula.
     """
     corner = surface.points[surface.triangles]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
-    areas = np.bincount(surface.face, area, len(curved))
-    around = 2 * np.pi / np.maximum(np.array(curved), 1e-12) / size.around
-    local = np.clip(around, size.smallest, size.largest)
-    narrow = narrow_sizes(topology, size)
-    local = np.minimum(local, [narrow.get(f, size.largest) for f in topology.faces])
-    depth = volume / areas.sum()
-    at = (np.arange(40) + 0.5) / 40 * depth
-    sizes = np.minimum(local[:, None] + GROWTH * at, size.largest)
-    tets = float((areas[:, None] * depth / 40 / (FILL * sizes**3)).sum())
-    facets = float((areas / (TRIANGLE * local**2)).sum())
+    finer = wanted.largest / made.largest
+    local = np.sqrt(area / TRIANGLE) * finer
+    depth = volume / area.sum()
+    steps = (np.arange(LAYERS) + 0.5) / LAYERS * depth
+    sizes = np.minimum(local[:, None] + GROWTH * steps, wanted.largest)
+    tets = float((area[:, None] * depth / LAYERS / (FILL * sizes**3)).sum())
+    facets = len(area) / finer**2
     vertices = tets / 6 + facets / 4
     return round(2 * vertices + tets + facets / 2), round(tets)
 

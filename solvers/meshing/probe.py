@@ -16,12 +16,10 @@ from hub.problem import Problem
 from hub.solver import StageError
 from hub.units import Vector
 from solvers.meshing import cad, sizing, units
-from solvers.meshing.cost import curvature, predict, thinnest
+from solvers.meshing.cost import predict, thinnest
 
 #: Bodies nearer than this touch [mm].
 TOUCH = 1e-3
-#: Display triangles: size over the diagonal, and triangles around a circle.
-DISPLAY, DISPLAY_AROUND = 1 / 16, 12
 
 
 def probe(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
@@ -67,9 +65,13 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
     )
     if not topology.faces:
         return facts
+    volume = sum(s.volume for s in facts.bodies) / factor**3
     diagonal = sizing.diagonal()
+    # the skin of the coarse mesh: it shows the part, proves that it can be meshed and tells what meshes will cost
+    coarse = sizing.sizing(Mesh(fineness="coarse"), volume or (diagonal / 4) ** 3, diagonal)
     try:
-        sizing.apply(sizing.Sizing(diagonal * DISPLAY, diagonal * DISPLAY / 12, DISPLAY_AROUND))
+        sizing.apply(coarse)
+        sizing.narrow_faces(topology, coarse)
         gmsh.model.mesh.generate(2)
     except Exception as error:  # gmsh has one kind of exception
         notes.append(_unmeshable(str(error)))
@@ -88,10 +90,8 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
         notes.append(_unmeshable(f"face {bare[0].index + 1} takes no triangles"))
     update: dict[str, object] = {"faces": tuple(faces), "notes": tuple(notes)}
     if topology.bodies and not notes:
-        volume = sum(s.volume for s in facts.bodies) / factor**3
-        curved = curvature(topology)
         sizes = {level: sizing.sizing(Mesh(fineness=level), volume, diagonal) for level in sizing.BULK}
-        costs = {level: predict(surface, curved, topology, size, volume) for level, size in sizes.items()}
+        costs = {level: predict(surface, coarse, size, volume) for level, size in sizes.items()}
         update["cost"] = {
             level: MeshCost(size=sizes[level].largest * factor, nodes=nodes, tets=tets)
             for level, (nodes, tets) in costs.items()
