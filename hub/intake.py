@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -235,7 +236,7 @@ def _probe(
         *([unit] if unit else []),
     ]
     rlimits = {
-        "RLIMIT_CPU": int(limits.seconds * 2),
+        "RLIMIT_CPU": 2 * ceil(limits.seconds),
         "RLIMIT_AS": limits.memory,
         "RLIMIT_FSIZE": limits.written,
         "RLIMIT_NOFILE": limits.files,

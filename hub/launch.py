@@ -44,9 +44,11 @@ def main(limits: dict[str, int], argv: list[str]) -> None:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     for name, value in {"RLIMIT_CORE": 0, **limits}.items():
         kind = getattr(resource, name)
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        given = resource.getrlimit(kind)[1]
+        value = value if given == resource.RLIM_INFINITY else min(value, given)
+        # a little room above the limit of time: at the soft limit comes SIGXCPU, which tells why; at the hard SIGKILL
+        room = 5 if name == "RLIMIT_CPU" and given == resource.RLIM_INFINITY else 0
+        resource.setrlimit(kind, (value, value + room))
     print(json.dumps({"network": network, "privileges": privileges}), flush=True)
     os.execv(argv[0], argv)
 
