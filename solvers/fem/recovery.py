@@ -74,21 +74,18 @@ class Cells:
 
     def position(self, cells: Integers) -> Reals:
         """(n, q, 3) coordinates of the points [m]."""
-        return np.asarray(self._shapes()[0] @ self.mesh.geometry.x[self.mesh.geometry.dofmap[cells]])
+        return np.asarray(self._shapes()[0] @ self.mesh.geometry.x[self.mesh.geometry.dofmaps[0][cells]])
 
     def jacobian(self, cells: Integers) -> Reals:
         """(n, q, 3, 3) derivatives of position (row) by reference coordinates (column) [m]."""
-        nodes = self.mesh.geometry.x[self.mesh.geometry.dofmap[cells]]
+        nodes = self.mesh.geometry.x[self.mesh.geometry.dofmaps[0][cells]]
         return np.einsum("dqa,nai->nqid", self._shapes()[1:], nodes, optimize=True)
 
     def strain(self, u: dolfinx.fem.Function, cells: Integers) -> Reals:
         """(n, q, 6) strains of a P1 or P2 displacement, shear as the tensor has it (half the engineering one) [-]."""
-        shapes = basix.create_element(
-            basix.ElementFamily.P,
-            basix.CellType.tetrahedron,
-            2,
-            basix.LagrangeVariant.gll_warped,
-        ).tabulate(1, self.points)[1:, :, :, 0]
+        tetrahedron, variant = basix.CellType.tetrahedron, basix.LagrangeVariant.gll_warped
+        element = basix.create_element(basix.ElementFamily.P, tetrahedron, order_of(u), variant)
+        shapes = element.tabulate(1, self.points)[1:, :, :, 0]
         values = u.x.array.reshape(-1, 3)[u.function_space.dofmap.list[cells]]
         by_reference = np.einsum("dqa,nai->nqid", shapes, values, optimize=True)
         gradient = by_reference @ np.linalg.inv(self.jacobian(cells))
@@ -180,7 +177,7 @@ class _Patches:
         self.sampled = Cells(mesh, SAMPLES[order])
         self.cells = np.flatnonzero(material).astype(np.int32)
         self.corners = vertices
-        corner_nodes = mesh.geometry.dofmap[:, :4]
+        corner_nodes = mesh.geometry.dofmaps[0][:, :4]
         self.centre = np.zeros((self._size, 3))
         self.centre[vertices.ravel()] = mesh.geometry.x[corner_nodes.ravel()]
 
@@ -208,10 +205,14 @@ class _Patches:
             matrix = matrix + lent.reshape(matrix.shape)
             poor = self.active & (_smallest_eigenvalue(matrix, self.active) < _SMALLEST)
         self._inverse = np.zeros_like(matrix)
-        # a part one cell thick may leave a term undetermined for good: the ridge sets it to nothing
-        diagonal = np.einsum("naa->na", matrix)[self.active]
-        ridge = 1e-9 * diagonal[:, :, None] * np.eye(self.terms)
-        self._inverse[self.active] = np.linalg.inv(matrix[self.active] + ridge + 1e-30 * np.eye(self.terms))
+        root = np.sqrt(np.maximum(np.einsum("naa->na", matrix), 1e-300))
+        scaled = matrix / root[:, :, None] / root[:, None, :]
+        sound = self.active & ~poor
+        self._inverse[sound] = np.linalg.inv(scaled[sound])
+        # a part of a few cells may leave terms undetermined for good: then no more curvature than the samples ask for
+        curved = 1e-6 * np.diag(np.arange(self.terms) >= 4)
+        self._inverse[poor] = np.linalg.pinv(scaled[poor] + curved, rcond=1e-12, hermitian=True)
+        self._inverse /= root[:, :, None] * root[:, None, :]
 
     def _add(self, to: Integers, values: Reals, times: Reals | None = None) -> Reals:
         """Sum (n, k) values, each `times`, into the (n,) local vertices `to`, over all ranks -> (vertices, k)."""
@@ -379,7 +380,7 @@ def locate(mesh: dolfinx.mesh.Mesh, place: Reals) -> tuple[int, Reals, float]:
     count = mesh.topology.index_map(3).size_local
     if count == 0:
         return -1, np.zeros(3), -np.inf
-    nodes = mesh.geometry.x[mesh.geometry.dofmap[:count, :4]]
+    nodes = mesh.geometry.x[mesh.geometry.dofmaps[0][:count, :4]]
     edges = (nodes[:, 1:] - nodes[:, :1]).transpose(0, 2, 1)
     reference = np.linalg.solve(edges, (place - nodes[:, 0])[..., None])[..., 0]
     near = np.argsort(-np.minimum(reference.min(1), 1 - reference.sum(1)))[:20].astype(np.int32)

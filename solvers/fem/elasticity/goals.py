@@ -221,7 +221,7 @@ class Estimator:
         """The size of the cell around a point: from its middle to its corners [m]."""
         size = 0.0
         for _, cells, _ in point:
-            corners = self.mesh.geometry.x[self.mesh.geometry.dofmap[cells[0], :4]]
+            corners = self.mesh.geometry.x[self.mesh.geometry.dofmaps[0][cells[0], :4]]
             size = float(np.sqrt(((corners - corners.mean(0)) ** 2).sum(1).mean()))
         return float(self.comm.allreduce(size, MPI.MAX))
 
