@@ -81,7 +81,9 @@ def find(file: MeshFile, held: Mapping[int, Reals], kinds: npt.NDArray[np.int_])
     bodies_of = [tuple(face.get("bodies", ())) for face in file.faces]
     outer = np.array([len(set(b)) < 2 for b in bodies_of])[file.facet_face]
     joint = np.array([len(set(b)) == 2 and kinds[b[0]] != kinds[b[1]] for b in bodies_of])[file.facet_face]
-    volume = sum(float(body["volume"]) for body in file.bodies)
+    corner = file.points[file.cells[:, :4]]
+    meshed = float(np.abs(np.linalg.det(corner[:, 1:] - corner[:, :1])).sum() / 6)
+    volume = float(file.numbers.get("cad_volume") or meshed)
     area = sum(float(f["area"]) for f, b in zip(file.faces, bodies_of, strict=True) if len(set(b)) < 2)
     reach = volume / area
 
