@@ -37,7 +37,7 @@ class Heat(Solver):
     material = ("thermal_conductivity",)
     wanted = WANTED
     benchmarks = (Benchmark(case="slab"), Benchmark(case="insulated-pipe"), Benchmark(case="heat-sink"))
-    cost = Cost(per_node=1, start=3.0, seconds_per_unknown=1.5e-4, bytes_base=2.5e8, bytes_per_unknown=6e3)
+    cost = Cost(per_node=1, start=3.0, seconds_per_unknown=2e-4, bytes_base=2.5e8, bytes_per_unknown=3e3)
 
     def check(self, bound: BoundCase) -> Sequence[Problem]:
         return list(find_problems(bound))
