@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -66,17 +67,20 @@ class Loop:
                 compared = time.monotonic()
             time.sleep(POLL)
 
+    def end(self) -> None:
+        """End and cancel runs without asking Prefect, which may be slow or away. Ends only by an exception."""
+        while True:
+            reconcile(self.place, None, self.started)
+            time.sleep(COMPARE)
+
     def compare(self) -> None:
-        """Where Prefect cannot be asked, runs are still ended and cancelled; none is begun."""
+        """Compare with what Prefect has planned, and begin what nobody has begun."""
         try:
             planned = self.planned()
         except httpx.HTTPError as error:
             log.warning("Prefect cannot be asked: %s", error)
-            planned = None
-        dead = reconcile(self.place, planned, self.started)
-        if planned is None:
             return
-        for flow_run in dead:
+        for flow_run in reconcile(self.place, planned, self.started):
             self.client.set_flow_run_state(UUID(flow_run), Crashed(message="Its process is gone."), force=True)
         self.place.settings.heartbeat.touch()
 
@@ -145,14 +149,16 @@ async def run(place: Workplace) -> None:
         deployments: dict[str, Any] = {}
         for action, flow in _FLOWS.items():
             deployments[action] = await runner.aadd_flow(flow, name="officina")
-        threading.Thread(target=_or_die, args=(Loop(place, client, deployments),), daemon=True).start()
+        loop = Loop(place, client, deployments)
+        for work in (loop.forever, loop.end):
+            threading.Thread(target=_or_die, args=(work,), daemon=True).start()
         await runner.start()
 
 
-def _or_die(loop: Loop) -> None:
-    """Run the loop; when it stumbles, the whole process ends, to begin anew."""
+def _or_die(work: Callable[[], None]) -> None:
+    """Work for ever; on a stumble the whole process ends, to begin anew."""
     try:
-        loop.forever()
+        work()
     except ObjectNotFound:
         log.warning("Prefect has another database now: registering anew")
     except BaseException:

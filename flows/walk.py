@@ -137,7 +137,7 @@ def settle(place: Workplace, run_id: str, result: Result) -> None:
         run_id,
         expect=ACTIVE,
         state=result.state,
-        stage=(result.failure or {}).get("stage"),
+        stage=_last_stage(place, run_id),
         failure=result.failure,
         actual={
             "unknowns": result.solver.get("unknowns"),
@@ -145,3 +145,9 @@ def settle(place: Workplace, run_id: str, result: Result) -> None:
             "memory": result.solver.get("peak_memory"),
         },
     )
+
+
+def _last_stage(place: Workplace, run_id: str) -> Stage | None:
+    """How far a run came."""
+    reached = [attempt.stage for attempt in place.store.attempts(run_id)]
+    return reached[-1] if reached else None

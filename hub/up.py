@@ -177,6 +177,7 @@ def processes(settings: Settings) -> list[Child]:
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_API_REQUEST_TIMEOUT": "15",
         "DO_NOT_TRACK": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
