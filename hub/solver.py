@@ -146,10 +146,9 @@ class Solver(ABC):
 
     def command(self, ranks: int) -> list[str]:
         """The argv of the run; the attempt's folder is appended."""
-        module = type(self).__module__.removesuffix(".__main__")
-        if module == "__main__":
-            spec = sys.modules["__main__"].__spec__
-            module = spec.name.removesuffix(".__main__") if spec else module
+        # the module this process was started with: the one whose last line serves the solver, wherever its class is
+        spec = sys.modules["__main__"].__spec__
+        module = spec.name.removesuffix(".__main__") if spec else type(self).__module__
         return ["mpiexec", "-n", str(ranks), sys.executable, "-m", module, "run"]
 
     # --- what follows from the above ---
