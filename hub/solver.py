@@ -146,10 +146,9 @@ class Solver(ABC):
 
     def command(self, ranks: int) -> list[str]:
         """The argv of the run; the attempt's folder is appended."""
-        # the module this process was started with: the one whose last line serves the solver, wherever its class is
-        spec = sys.modules["__main__"].__spec__
-        module = spec.name.removesuffix(".__main__") if spec else type(self).__module__
-        return ["mpiexec", "-n", str(ranks), sys.executable, "-m", module, "run"]
+        package = sys.modules[type(self).__module__].__package__  # the folder, wherever in it the class is
+        assert package
+        return ["mpiexec", "-n", str(ranks), sys.executable, "-m", package, "run"]
 
     # --- what follows from the above ---
 
