@@ -94,7 +94,7 @@ def count(value: float) -> str:
     """A large count as 216 000 or 1.2 million."""
     if value >= 1e6:
         return f"{number(value / 1e6, 3)} M"
-    return f"{round(value):,}".replace(",", "\u202f")
+    return _local(str(round(value)))
 
 
 def duration(seconds: float) -> str:

@@ -54,10 +54,10 @@ def test_from_a_part_to_a_report(pages: Pages, hub: Hub, tmp_path: Path) -> None
     pages.press("Run it")
     expect(page).to_have_url(re.compile(r"/run\?run=[0-9a-f]{32}"), timeout=30_000)
     run = page.url.rsplit("=", 1)[1]
-    expect(page.get_by_text(re.compile("solving"))).to_be_visible(timeout=120_000)
+    expect(page.locator("strong", has_text="solving")).to_be_visible(timeout=240_000)
     pages.page.screenshot(path=pages._pictures / "6-watch.png")
     expect(page.get_by_role("heading", name="Results")).to_be_visible(timeout=300_000)
-    expect(page.get_by_text("done", exact=True)).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="done")).to_be_visible()
     pages.shot("7-verdict")
 
     result = hub.client().result(run)
@@ -135,7 +135,8 @@ def test_what_is_missing_is_said_where_it_is_mended(pages: Pages) -> None:
     pages.shot("wrong-unit")
     pages.press("4 · Check and run", exact=False)
     expect(page.get_by_role("button", name="Run it")).to_be_disabled()
-    expect(page.get_by_text("Force", exact=False).first).to_be_visible()
+    for said in ("no material chosen", "Force, value"):
+        expect(page.locator("[data-testid=stAlert]", has_text=said).first).to_be_visible()
     pages.shot("problems")
     page.locator(".st-key-mend-3").get_by_role("button").click()
     pages.settled()

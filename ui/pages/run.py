@@ -101,7 +101,9 @@ def _watch(run_id: str) -> None:
     else:
         st.progress(max(0, now) / len(STAGES), text=doing)
     _figures(run, status)
-    log = session.log(run_id, stage) if stage else ""
+    if not stage:
+        return
+    log = session.log(run_id, stage)
     with st.expander(_("Log"), expanded=True, icon=":material/terminal:"):
         st.code("\n".join(log.splitlines()[-14:]) or _("nothing yet"), language=None, height=220)
 

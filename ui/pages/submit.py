@@ -26,9 +26,10 @@ def step(draft: Draft) -> None:
         _fineness(draft)
         _parameters(draft)
     document = draft.document()
-    checked = session.check(document)
+    missing, complete = _missing(document)
+    checked = session.check(complete)
     draft.faces.update(checked.get("faces") or {})
-    found = [Problem.model_validate(p) for p in checked.get("problems") or []]
+    found = missing + [Problem.model_validate(p) for p in checked.get("problems") or []]
     blocking = [p for p in found if p.severity != "warning"]
     with right:
         _estimate(checked.get("estimate"))
@@ -37,6 +38,19 @@ def step(draft: Draft) -> None:
             st.success(_("Nothing is missing: the case can be run."), icon=":material/check_circle:")
         _run(draft, document, blocked=bool(blocking))
     _preview(draft)
+
+
+def _missing(document: dict[str, Any]) -> tuple[list[Problem], dict[str, Any]]:
+    """What was not chosen yet, and the case with something in its place, so that all the rest is checked too."""
+    found, complete = [], dict(document)
+    if not document.get("title"):
+        found.append(Problem(where="title", found=_("no title"), expected=_("a name by which you find it again")))
+        complete["title"] = "?"
+    bodies = document.get("bodies") or [{"on": "all"}]
+    if any(not body.get("material") for body in bodies):
+        found.append(Problem(where="bodies", found=_("no material chosen"), expected=_("a material for every part")))
+        complete["bodies"] = [{**b, "material": b.get("material") or next(iter(session.materials()))} for b in bodies]
+    return found, complete
 
 
 def _title(draft: Draft) -> None:
