@@ -63,6 +63,15 @@ def check_case(
     if case_si is None:
         return Checked(problems=tuple(problems))
     case = read(case_si, si=True)
+    if verdict is None and geometry is not None and not geometry.is_file():
+        missing = Problem(
+            where="geometry.file",
+            found=f"no file {excerpt(geometry.name)}",
+            expected="a CAD file or mesh beside the case",
+            todo="Put it into the folder of the case, or correct its name.",
+            code="no-such-file",
+        )
+        return Checked(problems=(*problems, missing), case=case_si)
     if verdict is None and geometry is not None:
         verdict = inspect(geometry, unit=case.geometry.unit)
     if verdict is None:

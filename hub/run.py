@@ -274,4 +274,6 @@ def failure_of(error: Exception, run: Run) -> Failure:
     full = (isinstance(error, OSError) and error.errno in (28, 122)) or disk_full(run.folder)
     if full:
         return Failure(code="disk-full", message="The disk is full.", hint="Free some room and run again.")
-    return Failure(code="crashed", message=f"The stage could not be started: {error}", hint="Tell the staff.")
+    # not str(error): it would tell where things lie on this machine
+    said = f"{error.strerror}: {Path(str(error.filename)).name}" if isinstance(error, OSError) else str(error)
+    return Failure(code="crashed", message=f"The stage could not be started: {said}", hint="Tell the staff.")
