@@ -85,7 +85,7 @@ def walk(place: Workplace, run_id: str) -> None:
                 name=row.geometry_name,
                 until=row.until,
                 estimate=row.estimate,
-                ranks=place.settings.ranks,
+                ranks=_ranks(place, row),
             )
         except (OSError, SolverBroken, Refused) as error:
             settle(place, run_id, conclude(run, None, failure_of(error, run)))
@@ -151,3 +151,9 @@ def _last_stage(place: Workplace, run_id: str) -> Stage | None:
     """How far a run came."""
     reached = [attempt.stage for attempt in place.store.attempts(run_id)]
     return reached[-1] if reached else None
+
+
+def _ranks(place: Workplace, row: Row) -> int:
+    """What the case asks for, as far as this machine has it."""
+    available = place.settings.ranks
+    return min(row.case_si.get("resources", {}).get("ranks") or available, available)

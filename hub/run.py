@@ -104,6 +104,7 @@ def open_run(
 
     geometry : the CAD file or mesh; name : what its owner calls it
     identity : digest of the question, for whoever looks for an answer again
+    ranks : MPI ranks, whatever the case says
     """
     with run.locked():
         if (run.folder / "run.json").exists():
@@ -125,7 +126,7 @@ def open_run(
             digest=identity,
             geometry=file,
             until=until,
-            ranks=given.get("ranks") or ranks or cost.get("ranks") or len(os.sched_getaffinity(0)),
+            ranks=ranks or given.get("ranks") or cost.get("ranks") or len(os.sched_getaffinity(0)),
             memory=int(given.get("memory") or min(0.9 * physical, max(4e9, 3 * cost.get("memory", 0.0)))),
             time=given.get("time") or max(3600.0, 20 * cost.get("seconds", 0.0)),
             created=time.time(),
