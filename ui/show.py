@@ -84,9 +84,9 @@ def where_in_words(where: str) -> str:
     for part in where.split("."):
         name, _open, rest = part.partition("[")
         index = rest.rstrip("]")
-        words = name.replace("_", " ")
+        words = _("material") if name == "bodies" else name.replace("_", " ")
         if index.isdigit():
-            singular = {"conditions": _("condition"), "bodies": _("body"), "quantities": _("quantity")}
+            singular = {"conditions": _("condition"), "bodies": _("material"), "quantities": _("quantity")}
             words = f"{singular.get(name, words)} {int(index) + 1}"
         parts.append(words)
     text = ", ".join(p for p in parts if p)

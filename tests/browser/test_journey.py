@@ -135,7 +135,7 @@ def test_what_is_missing_is_said_where_it_is_mended(pages: Pages) -> None:
     pages.shot("wrong-unit")
     pages.press("4 · Check and run", exact=False)
     expect(page.get_by_role("button", name="Run it")).to_be_disabled()
-    for said in ("no material chosen", "Force, value"):
+    for said in ("no material chosen", "no face picked", "Force, value: 3 mm"):
         expect(page.locator("[data-testid=stAlert]", has_text=said).first).to_be_visible()
     pages.shot("problems")
     page.locator(".st-key-mend-3").get_by_role("button").click()

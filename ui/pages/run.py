@@ -214,15 +214,14 @@ def _quantities(result: dict[str, Any]) -> None:
         rows.append((title, of_quantity(found), statement, found.get("error") is None))
     if not rows:
         st.caption(_("No quantity was asked for."))
-    for title, value, statement, bare in rows:
-        with st.container(border=True, gap=None):
-            name, shown = st.columns([3, 3], vertical_alignment="center")
+        return
+    with st.container(border=True, gap="xsmall"):
+        for title, value, statement, bare in rows:
+            name, shown = st.columns([4, 3], vertical_alignment="center")
             name.markdown(plain(title))
             shown.markdown(f"**{plain(value)}**", text_alignment="right")
-            if statement:
-                st.caption(plain(statement))
-            elif bare:
-                st.caption(_("without an error bar"))
+            if statement or bare:
+                st.caption(plain(statement or _("without an error bar")))
 
 
 def _checks(checks: list[dict[str, Any]]) -> None:

@@ -129,15 +129,21 @@ def _problems(draft: Draft, found: list[Problem]) -> None:
 
 
 def _named(draft: Draft, problem: Problem) -> Problem:
-    """The same problem with ``conditions[0].value`` said by the name of the condition."""
-    where = problem.where
-    if where.startswith("conditions["):
-        index, _bracket, rest = where.removeprefix("conditions[").partition("]")
-        if index.isdigit() and int(index) < len(draft.conditions):
-            condition = draft.conditions[int(index)]
-            name = condition.get("name") or human(condition["kind"])
-            return problem.model_copy(update={"where": f"{name}{rest.replace('.', ', ')}"})
-    return problem
+    """The same problem said by the name of the condition and by what was typed there."""
+    if not problem.where.startswith("conditions["):
+        return problem
+    index, _bracket, rest = problem.where.removeprefix("conditions[").partition("]")
+    if not index.isdigit() or int(index) >= len(draft.conditions):
+        return problem
+    condition = draft.conditions[int(index)]
+    name, field = condition.get("name") or human(condition["kind"]), rest.strip(".")
+    said: dict[str, Any] = {"where": ", ".join([name, human(field).lower()] if field else [name])}
+    typed = condition.get(field)
+    if field == "on" and not typed:
+        said |= {"where": name, "found": _("no face picked"), "expected": _("at least one face"), "todo": ""}
+    elif isinstance(typed, dict):
+        said["found"] = str(typed.get("magnitude") or _("nothing"))
+    return problem.model_copy(update=said)
 
 
 def _run(draft: Draft, document: dict[str, Any], *, blocked: bool) -> None:
