@@ -50,12 +50,13 @@ def _foot() -> None:
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.caption(plain(_("{user} · {organisation}", user=me.get("user", ""), organisation=me.get("organisation", ""))))
     st.session_state.setdefault("language", language())
-    with right:
-        st.selectbox(
+    with right, st.container(horizontal_alignment="right"):
+        st.segmented_control(
             _("Language"),
             list(LANGUAGES),
             format_func=LANGUAGES.__getitem__,
             key="language",
+            required=True,
             label_visibility="collapsed",
         )
 

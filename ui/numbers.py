@@ -60,7 +60,10 @@ def with_bar(value: float, error: float | None) -> str:
         shift = 10.0**top
         places = min(max(0, places + top), 9)
         return _local(_times_ten(f"({value / shift:.{places}f} ± {error / shift:.{places}f})", top))
-    places = min(max(0, places), 9)
+    most = max(0, 5 - top)  # six digits of a value are enough; the error is then rounded up
+    if places > most:
+        places, error = most, math.ceil(error * 10**most) / 10**most
+    places = max(0, places)
     return _local(f"{value:.{places}f} ± {error:.{places}f}")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -24,11 +24,6 @@ class Hub:
 
     def client(self) -> Client:
         return Client(self.url, self.token)
-
-
-def shown(text: str) -> re.Pattern[str]:
-    """Text as the pages show it: letter for letter, but for the joiners that keep it from becoming markup."""
-    return re.compile("^" + "\u2060?".join(re.escape(c) for c in text) + "$")
 
 
 class Pages:
@@ -59,7 +54,7 @@ class Pages:
         self.settled()
 
     def choose(self, label: str, option: str) -> None:
-        self.page.get_by_role("combobox", name=label).first.click()
+        self.page.get_by_role("combobox", name=label).first.press("ArrowDown")
         self.page.get_by_role("option", name=option).first.click()
         self.settled()
 
@@ -78,6 +73,16 @@ class Pages:
             faces.locator(".more").click()
         faces.locator("input[type=search]").fill("")
         self.settled()
+
+    def shows(self, role: Literal["heading", "link"], text: str) -> None:
+        """There is an element of that role whose text is this, letter for letter, but for joiners nobody sees."""
+        seen: list[str] = []
+        for _ in range(120):
+            seen = [t.replace("\u2060", "") for t in self.page.get_by_role(role).all_inner_texts()]
+            if text in seen:
+                return
+            self.page.wait_for_timeout(250)
+        raise AssertionError(f"no {role} says {text!r} but {seen}")
 
     def shot(self, name: str) -> None:
         self.settled()
