@@ -487,12 +487,12 @@ def _contacts(facts: Facts) -> list[Problem]:
                 "overlap",
                 f"{len(overlaps)} pair(s) of parts occupy the same space: {'; '.join(names[:3])}",
                 "parts that touch at most",
-                "Correct them in the CAD system; bonded, the common space is given to the first of the two.",
-                "warning",
+                "Move them apart or cut one out of the other in the CAD system, then export again.",
             )
         )
-    if facts.contacts:
-        pairs = [f"{facts.bodies[i].name} and {facts.bodies[j].name}" for i, j in (c.bodies for c in facts.contacts)]
+    touching = [c.bodies for c in facts.contacts if not c.overlap]
+    if touching:
+        pairs = [f"{facts.bodies[i].name} and {facts.bodies[j].name}" for i, j in touching]
         shown = "; ".join(map(excerpt, pairs[:3])) + ("; ..." if len(pairs) > 3 else "")
         problems.append(
             _problem(

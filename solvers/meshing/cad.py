@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hub.case import FaceType
 from hub.selection import Face
 from hub.solver import StageError
+from solvers.meshing import naming
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,7 +49,7 @@ def session(*, threads: int = 1) -> Iterator[None]:
 
 
 def load(file: Path, kind: str) -> None:
-    """Bring the shapes of a STEP, IGES or BREP file into gmsh, in mm. Raises StageError."""
+    """Bring the shapes of a STEP, IGES or BREP file into gmsh, in mm, with their names. Raises StageError."""
     if kind == "step":  # the IGES reader always gives mm and does not take a target
         gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
     gmsh.option.setNumber("Geometry.OCCImportLabels", 1)
@@ -59,6 +60,7 @@ def load(file: Path, kind: str) -> None:
         raise StageError(
             "unreadable", f"The CAD kernel could not read the file: {error}.", "Export it again from the CAD system."
         ) from None
+    naming.apply(file, kind)
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,7 @@ class Topology:
 
 
 def _label(dim: int, tag: int, otherwise: str) -> str:
-    name = gmsh.model.getEntityName(dim, tag).rsplit("/", 1)[-1]
-    name = "".join(c for c in name if c.isprintable()).strip()[:150]
+    name = "".join(c for c in gmsh.model.getEntityName(dim, tag) if c.isprintable()).strip()[:150]
     return otherwise if not name or name.startswith("Open CASCADE STEP translator") else name
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from solvers.meshing.cad import Floats, Ints, Surface
@@ -33,12 +35,26 @@ def predict(surface: Surface, made: Sizing, wanted: Sizing, volume: float) -> tu
     return round(2 * vertices + tets + facets / 2), round(tets)
 
 
-def thinnest(surface: Surface, *, rays: int = 400) -> float | None:
-    """The smallest wall seen by rays that go straight into the part and leave it through a face looking back.
+def thinnest(surface: Surface, owners: Sequence[Sequence[int]], *, rays: int = 400) -> float | None:
+    """The smallest wall of any body, between two of its own faces: bodies that touch are no thin wall.
+
+    owners : the bodies of each face; its triangles look out of the first
+    """
+    walls = []
+    bodies = {body for of in owners for body in of}
+    for body in sorted(bodies):
+        first = np.array([bool(of) and of[0] == body for of in owners])[surface.face]
+        other = np.array([body in of[1:] for of in owners])[surface.face]
+        mine = np.concatenate([surface.triangles[first], surface.triangles[other][:, [0, 2, 1]]])
+        walls.append(_wall(surface.points, mine, max(rays // len(bodies), 40)))
+    return min((w for w in walls if w is not None), default=None)
+
+
+def _wall(points: Floats, triangles: Ints, rays: int) -> float | None:
+    """The smallest wall seen by rays that go straight into a body and leave it through a face looking back.
 
     Moeller and Trumbore, J. Graphics Tools 2, 1997, 21-28. Samples are spread over the area, always the same ones.
     """
-    points, triangles = surface.points, surface.triangles
     if not len(triangles):
         return None
     a = points[triangles[:, 0]]

@@ -94,7 +94,7 @@ def _facts(skin: Skin, out: Path, factor: float, filled: tuple[Floats, Ints, Int
         enclosed = np.einsum("ij,ij->i", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])).sum() / 6 * factor**3
         solids = [Solid(name=skin.bodies[0], volume=float(enclosed))]
         cost = {level: _guess(enclosed, low, high, level) for level in ("coarse", "normal", "fine")}
-    wall = thinnest(surface)
+    wall = thinnest(surface, skin.owners)
     return Facts(
         bodies=tuple(solids),
         faces=tuple(describe(skin, factor)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +21,10 @@ from solvers.meshing.cost import predict, thinnest
 
 #: Bodies nearer than this touch [mm].
 TOUCH = 1e-3
+#: Bodies overlap if they share more than this part of the smaller one's volume.
+OVERLAP = 1e-4
+#: Seconds after which contacts are no longer looked at for overlaps: some pairs take the kernel long.
+PATIENCE = 30.0
 
 
 def probe(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
@@ -96,7 +101,7 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
             level: MeshCost(size=sizes[level].largest * factor, nodes=nodes, tets=tets)
             for level, (nodes, tets) in costs.items()
         }
-        wall = thinnest(surface)
+        wall = thinnest(surface, [f.bodies for f in faces])
         update["thinnest"] = None if wall is None else wall * factor
         update["contacts"] = tuple(_contacts(topology))
     return facts.model_copy(update=update)
@@ -128,11 +133,25 @@ def _contacts(topology: cad.Topology) -> list[Contact]:
     boxes = [np.array(gmsh.model.getBoundingBox(3, b)) for b in topology.bodies]
     joined = {frozenset(of) for of in topology.of_face.values() if len(of) == 2}
     found = []
+    until = time.monotonic() + PATIENCE
     for i, j in itertools.combinations(range(len(boxes)), 2):
         a, b = topology.bodies[i], topology.bodies[j]
         apart = np.maximum(boxes[i][:3] - boxes[j][3:], boxes[j][:3] - boxes[i][3:]).max() > TOUCH
         if apart or frozenset((a, b)) in joined:
             continue
         if 0 <= gmsh.model.occ.getDistance(3, a, 3, b)[0] <= TOUCH:
-            found.append(Contact(bodies=(i, j)))
+            deep = (np.minimum(boxes[i][3:], boxes[j][3:]) - np.maximum(boxes[i][:3], boxes[j][:3])).min() > TOUCH
+            found.append(Contact(bodies=(i, j), overlap=bool(deep and time.monotonic() < until and _overlap(a, b))))
     return found
+
+
+def _overlap(a: int, b: int) -> bool:
+    """Whether two bodies occupy the same space, by more than the rounding of faces that touch."""
+    occ = gmsh.model.occ
+    try:
+        common, _ = occ.intersect([(3, a)], [(3, b)], removeObject=False, removeTool=False)
+    except Exception:  # gmsh has one kind of exception; it raises also where nothing is common
+        return False
+    shared = sum(occ.getMass(3, t) for d, t in common if d == 3)
+    occ.remove([e for e in common if e not in ((3, a), (3, b))], recursive=True)
+    return bool(shared > OVERLAP * min(occ.getMass(3, a), occ.getMass(3, b)))

@@ -107,6 +107,7 @@ def build(
             case.mesh,
             faces,
             factor,
+            known=verdict.faces,
             progress=progress,
             left=left if callable(left) else lambda: float("inf"),
         )

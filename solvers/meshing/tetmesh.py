@@ -114,13 +114,15 @@ def mesh(
     selections: Mapping[str, Sequence[int]],
     factor: float,
     *,
+    known: Sequence[Face] = (),
     progress: Progress = lambda step, of, doing: None,
     left: Callable[[], float] = lambda: float("inf"),
 ) -> MeshFile:
     """The mesh of the loaded model.
 
     selections : name -> indices of faces of the verdict; factor : metres in one unit of the model
-    left : seconds that are left. Raises StageError where no valid mesh comes out.
+    known : faces of the verdict, whose names and colours their pieces keep; left : seconds that are left
+    Raises StageError where no valid mesh comes out.
     """
     begun = time.perf_counter()
     topology = parts.topology
@@ -154,7 +156,8 @@ def mesh(
                 worst, where = _untangle(worst, where)
             if worst > 0:
                 progress(len(ALGORITHMS), len(ALGORITHMS), "writing")
-                return _collect(parts, chosen, wanted.order, factor, cad_volumes, size, time.perf_counter() - begun)
+                seconds = time.perf_counter() - begun
+                return _collect(parts, chosen, known, wanted.order, factor, cad_volumes, size, seconds)
             at = ", ".join(f"{c * factor * 1e3:.4g}" for c in where)
             tried.append(f"elements turned inside out near {at} mm")
         if left() < time.perf_counter() - begun:
@@ -202,6 +205,7 @@ def _untangle(worst: float, where: Floats) -> tuple[float, Floats]:
 def _collect(
     parts: Parts,
     chosen: Mapping[str, list[int]],
+    known: Sequence[Face],
     order: int,
     factor: float,
     cad_volumes: Sequence[float],
@@ -256,7 +260,10 @@ def _collect(
             "Choose a finer mesh; if that does not help, the CAD file is damaged: export it again.",
         )
     surface = cad.Surface(points, facets_all[:, :3], facet_face_all.astype(np.int64), np.empty((0, 2), np.int64))
-    faces = cad.faces(topology, surface, factor)
+    faces = [
+        _as_known(f, [known[i] for i in parts.came_from[f.index] if known])
+        for f in cad.faces(topology, surface, factor)
+    ]
     jacobian = gmsh.model.mesh.getElementQualities(everything, "minSJ")
     sicn = gmsh.model.mesh.getElementQualities(everything, "minSICN")
     worst = points[cells_all[int(np.argmin(jacobian)), :4]].mean(axis=0)
@@ -278,6 +285,17 @@ def _collect(
         faces=[f.model_dump(mode="json") for f in faces],
         selections=dict(chosen),
         numbers=numbers,
+    )
+
+
+def _as_known(face: Face, origins: Sequence[Face]) -> Face:
+    """A face with the names and the colour of those it is a piece of: cutting bodies loses them."""
+    names = dict.fromkeys([n for f in origins for n in f.names] or face.names)
+    return face.model_copy(
+        update={
+            "names": tuple(names),
+            "colour": next((f.colour for f in origins if f.colour), face.colour),
+        }
     )
 
 

@@ -170,6 +170,31 @@ def test_touching_boxes_are_asked_about_and_shared_ones_are_not(tmp_path: Path) 
     assert inspect(file, unit="mm").overall == "accepted"
 
 
+def test_parts_that_touch_are_no_thin_wall(tmp_path: Path) -> None:
+    file = tmp_path / "stack.step"
+    _made(file, "cad.addBox(0, 0, 0, 60, 60, 20); cad.addBox(0, 0, 20, 60, 60, 30)")
+    verdict = inspect(file)
+    assert verdict.thinnest == pytest.approx(0.020)
+    assert "thin-wall" not in codes(verdict)
+    _made(file, "cad.addBox(0, 0, 0, 90, 60, 20); cad.addBox(0, 0, 20, 90, 60, 0.2)")
+    assert inspect(file).thinnest == pytest.approx(0.0002)
+
+
+def test_parts_in_the_same_space_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "crossing.step"
+    bars = "cad.addBox(0, 0, 0, 90, 10, 10); cad.addBox(40, -40, 2, 10, 90, 5); cad.addBox(0, 0, 10, 20, 10, 10)"
+    _made(file, bars)
+    verdict = inspect(file)
+    assert verdict.overall == "refused" and codes(verdict) == {"overlap", "contacts"}
+    assert {(c.bodies, c.overlap) for c in verdict.contacts} == {((0, 1), True), ((0, 2), False)}
+    told = next(p for p in verdict.problems if p.code == "overlap")
+    assert "body 1" in told.found and "body 2" in told.found and told.todo
+    # a pin as large as its hole touches all round and is no overlap
+    _made(file, "h = cad.addBox(0, 0, 0, 50, 50, 20); p = cad.addCylinder(25, 25, -5, 0, 0, 30, 8); "
+          "cad.cut([(3, h)], [(3, p)], removeTool=False)")  # fmt: skip
+    assert codes(inspect(file)) == {"contacts"}
+
+
 def _made(file: Path, drawing: str) -> None:
     import subprocess
     import sys
