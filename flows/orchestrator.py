@@ -36,6 +36,8 @@ log = logging.getLogger("officina.orchestration")
 
 #: Seconds between two looks at the outbox, and between two comparisons with reality.
 POLL, COMPARE = 0.5, 2.0
+#: How long a message stays with a dispatcher that was killed before another one may have it [s].
+LEASE = 20.0
 #: Flows that run at a time: they wait more than they work.
 LIMIT = 4
 #: Longest wait for Prefect's server at the start [s].
@@ -87,7 +89,7 @@ class Loop:
     def dispatch(self) -> None:
         """Act on the messages that are due. A flow run is made before its message goes: a crash between the two
         makes the same flow run again, which Prefect knows by the message's id."""
-        for message in self.place.store.due():
+        for message in self.place.store.due(lease=LEASE):
             try:
                 self._act(message)
             except httpx.HTTPError as error:

@@ -177,7 +177,8 @@ def processes(settings: Settings) -> list[Child]:
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "PREFECT_API_REQUEST_TIMEOUT": "15",
+        "PREFECT_API_REQUEST_TIMEOUT": "10",
+        "PREFECT_CLIENT_MAX_RETRIES": "1",
         "DO_NOT_TRACK": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
