@@ -39,21 +39,27 @@ def edges(*middles: tuple[float, float, float]) -> list[int]:
     return found
 
 
-solid = [tag for _, tag in part]
-root = edges(
-    (32.5, 35, 10),
-    (32.5, 45, 10),
-    (10, 35, 32.5),
-    (10, 45, 32.5),
-    (55, 40, 10),
-    (10, 40, 55),
-    (10, 17.5, 10),
-    (10, 62.5, 10),
-)
-rounded = cad.fillet(solid, root, [5.0])
+# first the ridge of the rib, so that the rounding of its root runs around its ends without a mitre
+rounded = cad.fillet([tag for _, tag in part], edges((32.5, 35, 32.5), (32.5, 45, 32.5)), [4.0])
 cad.synchronize()
-solid = [tag for _, tag in rounded]
-rounded = cad.fillet(solid, edges((67, 40, 10)), [4.0])
+
+
+def root() -> list[int]:
+    """Where rib and plate, rib and wall, plate and wall meet."""
+    found = []
+    for _, tag in gmsh.model.getEntities(1):
+        x0, y0, z0, x1, y1, z1 = gmsh.model.getBoundingBox(1, tag)
+        on_plate = abs(z0 - 10) < 0.01 and abs(z1 - 10) < 0.01 and x0 > 9.9 and x1 < 60
+        on_wall = abs(x0 - 10) < 0.01 and abs(x1 - 10) < 0.01 and z0 > 9.9 and z1 < 60
+        inner = on_plate and on_wall
+        if inner or ((on_plate or on_wall) and y0 > 34 and y1 < 46):
+            found.append(tag)
+    return found
+
+
+rounded = cad.fillet([tag for _, tag in rounded], root(), [5.0])
+cad.synchronize()
+rounded = cad.fillet([tag for _, tag in rounded], edges((67, 40, 10)), [4.0])
 holes = [(3, cad.addCylinder(-1, y, z, 12, 0, 0, 5.5)) for y in (16, 64) for z in (34, 74)]
 holes.append((3, cad.addCylinder(80, 40, -1, 0, 0, 30, 7)))
 part, _ = cad.cut(rounded, holes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from hub.meshfile import MeshFile
+from hub.figures import Figures
 from hub.result import Answer, Check, Quantity, Verdict, View, Words
 from hub.runfolder import Attempt
-from hub.units import show
 from solvers.fem import output
 from solvers.fem.elasticity import loads
 from solvers.fem.elasticity.estimate import estimate
 from solvers.fem.elasticity.operator import Operator
 from solvers.fem.elasticity.rigid import Loose
 from solvers.fem.elasticity.solved import Solved
+from solvers.fem.place import place
 from solvers.fem.recovery import Recovery, lame_of, principal, von_mises
 
 if TYPE_CHECKING:
@@ -225,19 +224,19 @@ def verdict(solved: Solved, quantities: dict[str, Quantity]) -> Verdict:
     """The answer in one sentence."""
     safety = quantities.get("min_safety")
     if safety is None or safety.at is None:
-        value, unit = show(quantities["max_displacement"].value, "m")
+        moved = quantities["max_displacement"]
+        far = {code: Figures(code).quantity(moved.value, "m", moved.error) for code in ("en", "it")}
         return Verdict(
             answer="none",
             sentence={
-                "en": f"Moves by at most {value:.3g} {unit}; no yield strength is given, so nothing is said about "
-                "whether it holds.",
-                "it": f"Si sposta al massimo di {value:.3g} {unit}; senza carico di snervamento non si dice se regge.",
+                "en": f"Moves by at most {far['en']}; no yield strength is given, so nothing is said about whether it "
+                "holds.",
+                "it": f"Si sposta al massimo di {far['it']}; senza carico di snervamento non si dice se regge.",
             },
         )
     required, error = solved.bound.params.required_safety, safety.error or 0.0
-    number = f"{safety.value:.3g}" if safety.error is None else _with_bar(safety.value, error)
-    file = solved.part.file
-    at = place(file, int(np.argmin(((file.points - safety.at) ** 2).sum(axis=1))))
+    number = {code: Figures(code).quantity(safety.value, "", safety.error) for code in ("en", "it")}
+    at = place(solved.part.file, safety.at)
     if safety.value - error >= required:
         known, words = "yes", {"en": "Holds", "it": "Regge"}
     elif safety.value + error < required:
@@ -247,36 +246,7 @@ def verdict(solved: Solved, quantities: dict[str, Quantity]) -> Verdict:
     return Verdict(
         answer=known,
         sentence={
-            "en": f"{words['en']}: smallest safety factor {number} against yield, {at['en']}.",
-            "it": f"{words['it']}: coefficiente di sicurezza minimo {number} allo snervamento, {at['it']}.",
+            "en": f"{words['en']}: smallest safety factor {number['en']} against yield, {at['en']}.",
+            "it": f"{words['it']}: coefficiente di sicurezza minimo {number['it']} allo snervamento, {at['it']}.",
         },
     )
-
-
-def _with_bar(value: float, error: float) -> str:
-    """A number with as many digits as its error bar deserves: 2.3 +- 0.1."""
-    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 2
-    digits = digits - 1 if error > 0 and f"{error:.1e}"[0] != "1" else digits
-    return f"{value:.{digits}f} +- {error:.{digits}f}"
-
-
-def place(file: MeshFile, node: int) -> Words:
-    """Where a node is, in words: the selection its nearest face belongs to, or what that face looks like."""
-    if not len(file.facets):
-        return {"en": "inside the part", "it": "all'interno del pezzo"}
-    middles = file.points[file.facets[:, :3]].mean(axis=1)
-    touching = (file.facets == node).any(axis=1)
-    distance = np.linalg.norm(middles - file.points[node], axis=1)
-    nearest = int(file.facet_face[int(np.argmin(np.where(touching, 0, 1e9) + distance))])
-    at_node = {int(f) for f in file.facet_face[touching]} or {nearest}
-    for name, faces in file.selections.items():
-        if at_node & set(faces):
-            return {"en": f"at {name}", "it": f"presso {name}"}
-    face = file.faces[nearest]
-    kinds = {
-        "plane": ("the flat face", "la faccia piana"),
-        "cylinder": ("the hole", "il foro") if face.get("inside") else ("the round face", "la faccia cilindrica"),
-        "torus": ("the rounded edge", "il raccordo"),
-    }
-    en, it = kinds.get(face["type"], ("the curved face", "la faccia curva"))
-    return {"en": f"at {en} (face {nearest + 1})", "it": f"presso {it} (faccia {nearest + 1})"}

@@ -7,16 +7,17 @@ import time
 
 import numpy as np
 
+from hub.figures import Figures
 from hub.result import Answer, Check, Quantity, Verdict, View, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase
-from hub.units import show
 from solvers.fem import mesh as fem_mesh
 from solvers.fem import output
 from solvers.fem.heat.conditions import Convection, Temperature
 from solvers.fem.heat.conduction import Conduction, Integers, Reals
 from solvers.fem.heat.estimate import Estimator
 from solvers.fem.mesh import Part
+from solvers.fem.place import place
 
 #: Largest part of the heat that may be lost between the conditions.
 BALANCED = 1e-6
@@ -210,14 +211,13 @@ def _notes(part: Part) -> tuple[Words, ...]:
 
 def verdict(bound: BoundCase, part: Part, hottest: Quantity) -> Verdict:
     """The answer in one sentence."""
-    value, unit = show(hottest.value, "K")
     error, limit = hottest.error or 0.0, bound.params.highest_allowed
-    number = f"{value:.{_decimals(error)}f} +- {error:.1g} {unit}"
-    where = place(part, np.array(hottest.at))
-    words = {"en": f"Hottest: {number} {where['en']}", "it": f"Punto più caldo: {number} {where['it']}"}
+    number = {code: Figures(code).quantity(hottest.value, "K", hottest.error) for code in ("en", "it")}
+    where = place(part.file, hottest.at)
+    words = {"en": f"Hottest: {number['en']} {where['en']}", "it": f"Punto più caldo: {number['it']} {where['it']}"}
     if limit is None:
         return Verdict(answer="none", sentence={"en": f"{words['en']}.", "it": f"{words['it']}."})
-    allowed = f"{show(limit, 'K')[0]:.4g} {unit}"
+    allowed = {code: Figures(code).quantity(limit, "K") for code in ("en", "it")}
     if hottest.value + error <= limit:
         answer, en, it = "yes", "Stays cool enough", "Resta abbastanza freddo"
     elif hottest.value - error > limit:
@@ -227,31 +227,7 @@ def verdict(bound: BoundCase, part: Part, hottest: Quantity) -> Verdict:
     return Verdict(
         answer=answer,
         sentence={
-            "en": f"{en}. {words['en']}; {allowed} is allowed.",
-            "it": f"{it}. {words['it']}; sono ammessi {allowed}.",
+            "en": f"{en}. {words['en']}; {allowed['en']} is allowed.",
+            "it": f"{it}. {words['it']}; sono ammessi {allowed['it']}.",
         },
     )
-
-
-def _decimals(error: float) -> int:
-    """Decimals of a number with this error bar: one figure of the bar, at least one and at most three."""
-    return min(max(1, -int(np.floor(np.log10(error)))), 3) if error > 0 else 1
-
-
-def place(part: Part, at: Reals) -> Words:
-    """Where a point [m] is, in words: the smallest selection its face belongs to, the face, or inside."""
-    file = part.file
-    a, b, c = file.points[file.facets[:, :3]].transpose(1, 0, 2)
-    normal = np.cross(b - a, c - a)
-    twice = np.linalg.norm(normal, axis=1)
-    off = np.abs(((at - a) * normal).sum(1)) / twice**1.5
-    shares = [(np.cross(p - at, q - at) * normal).sum(1) / twice**2 for p, q in ((a, b), (b, c), (c, a))]
-    # a curved face bulges out of its triangles a little
-    on = np.flatnonzero((off < 0.05) & (np.min(shares, axis=0) > -0.05))
-    if not len(on):
-        return {"en": "inside the part", "it": "all'interno del pezzo"}
-    face = int(file.facet_face[on[np.argmin(off[on])]])
-    named = [(len(faces), name) for name, faces in file.selections.items() if face in faces]
-    if named:
-        return {"en": f"at {min(named)[1]}", "it": f"presso {min(named)[1]}"}
-    return {"en": f"at face {face + 1}", "it": f"presso la faccia {face + 1}"}
