@@ -26,6 +26,7 @@ from hub.intake import METRES, Facts, GeometryVerdict, MeshCost, Solid
 from hub.meshfile import MeshFile
 from hub.selection import Face
 from hub.solver import StageError
+from solvers.meshing import split as cut
 from solvers.meshing.cad import Floats, Ints, Surface, Vec
 from solvers.meshing.cost import thinnest
 from solvers.meshing.tetmesh import numbers_of, scaled_jacobian, volume
@@ -39,7 +40,10 @@ LARGEST = 2 * 2**30
 #: The four outward triangles of a tetrahedron, corners then the nodes between them (VTK).
 SIDES = np.array([[0, 2, 1, 6, 5, 4], [0, 1, 3, 4, 8, 7], [1, 2, 3, 5, 9, 8], [0, 3, 2, 7, 9, 6]])
 FORMATS: dict[Kind, str] = {"abaqus": "abaqus", "nastran": "nastran", "vtu": "vtu", "gmsh": "gmsh", "med": "med"}
-_HINT = "Export a mesh of tetrahedra (4 or 10 nodes), or send the CAD part and let it be meshed here."
+_HINT = (
+    "Export a mesh of tetrahedra (4 or 10 nodes) or of straight hexahedra, wedges and pyramids (8, 6, 5 nodes), "
+    "or send the CAD part and let it be meshed here."
+)
 
 
 def probe(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
@@ -161,7 +165,8 @@ def _edge_faults(triangles: Ints) -> tuple[int, int]:
 def read_mesh(file: Path, kind: Kind) -> tuple[Floats, Ints, Ints, list[str], dict[str, Ints]]:
     """(points, cells in VTK order, body of each cell, names of bodies, name of a face set -> its triangles' corners).
 
-    Raises StageError for everything that points outside the file, and for elements that are not tetrahedra.
+    Straight hexahedra, wedges and pyramids are cut into tetrahedra of second order. Raises StageError for everything
+    that points outside the file, and for elements of other kinds.
     """
     _closed(file, kind)
     import meshio
@@ -180,16 +185,24 @@ def read_mesh(file: Path, kind: Kind) -> tuple[Floats, Ints, Ints, list[str], di
     solid = {b.type for b in grid.cells if b.dim == 3}
     if not solid:
         raise StageError("no-volume", "The mesh has no volume elements.", _HINT)
-    if not solid <= {"tetra", "tetra10"} or len(solid) > 1:
+    straight = solid <= set(cut.SIDES)
+    if not straight and solid != {"tetra10"}:
         raise StageError("not-tetrahedra", f"The mesh has elements of kind {', '.join(sorted(solid))}.", _HINT)
     points = np.asarray(grid.points, float)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise StageError("unreadable", "The mesh has nodes whose coordinates are no numbers.", "Export it again.")
     blocks = [i for i, b in enumerate(grid.cells) if b.dim == 3]
-    cells = np.concatenate([grid.cells[i].data for i in blocks]).astype(np.int64)
-    if cells.min() < 0 or cells.max() >= len(points):
+    given = [np.asarray(grid.cells[i].data, np.int64) for i in blocks]
+    if min(c.min() for c in given) < 0 or max(c.max() for c in given) >= len(points):
         raise StageError("unreadable", "The mesh names nodes that it does not have.", "Export it again.")
     body, names = _bodies(grid, blocks)
+    if straight and solid != {"tetra"}:
+        pieces = [cut.tetrahedra(points, c, grid.cells[i].type) for c, i in zip(given, blocks, strict=True)]
+        first = np.cumsum([0, *map(len, given)])
+        body = np.concatenate([body[of + start] for (_, of), start in zip(pieces, first, strict=False)])
+        points, cells = cut.raised(points, np.concatenate([tets for tets, _ in pieces]))
+    else:
+        cells = np.concatenate(given)
     wrong = volume(points[cells]) < 0
     order = [0, 2, 1, 3] if cells.shape[1] == 4 else [0, 2, 1, 3, 6, 5, 4, 7, 9, 8]
     cells[wrong] = cells[wrong][:, order]
@@ -296,18 +309,18 @@ def _face_sets(grid: Any) -> dict[str, Ints]:
     sets: dict[str, list[Ints]] = {}
     called = {int(v[0]): n for n, v in grid.field_data.items() if int(v[1]) == 2}
     for i, block in enumerate(grid.cells):
-        if block.dim != 2 or not block.type.startswith("triangle"):
+        if block.dim != 2 or not block.type.startswith(("triangle", "quad")):
             continue
-        corners = np.asarray(block.data, dtype=np.int64)[:, :3]
+        sides = np.asarray(block.data, dtype=np.int64)[:, : 4 if block.type.startswith("quad") else 3]
         for name, members in grid.cell_sets.items():
             chosen = np.asarray(members[i], dtype=np.int64) if members[i] is not None else np.empty(0, np.int64)
             if len(chosen) and not name.startswith("gmsh:"):
-                sets.setdefault(_text(name), []).append(corners[chosen])
+                sets.setdefault(_text(name), []).append(cut.triangles(sides[chosen])[0])
         marks = grid.cell_data.get("gmsh:physical")
         for mark, name in called.items() if marks is not None else ():
             chosen = np.flatnonzero(np.asarray(marks[i]) == mark)
             if len(chosen):
-                sets.setdefault(_text(name), []).append(corners[chosen])
+                sets.setdefault(_text(name), []).append(cut.triangles(sides[chosen])[0])
     return {name: np.concatenate(parts) for name, parts in sets.items()}
 
 

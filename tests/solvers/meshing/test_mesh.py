@@ -15,6 +15,7 @@ from hub.intake import GeometryVerdict, inspect
 from hub.meshfile import MeshFile
 from hub.runfolder import Attempt, Done, Failure, Job
 from hub.selection import resolve_all
+from solvers.meshing.split import tetrahedra
 from solvers.meshing.stages import build, write_vtu
 from solvers.meshing.tetmesh import scaled_jacobian, volume
 
@@ -183,6 +184,53 @@ def test_meshes_that_people_bring(kind: str, tmp_path: Path) -> None:
     assert mesh.numbers["volume"] == pytest.approx(PLATE_VOLUME, rel=2e-3)
     area = sum(mesh.faces[i]["area"] for i in mesh.selections["bore"])
     assert area == pytest.approx(2 * math.pi * 4 * 10 * 1e-6, rel=0.06)  # of the straight triangles
+
+
+@pytest.mark.parametrize("kind", ["hexahedra", "wedges", "mixed"])
+def test_meshes_of_other_elements_become_tetrahedra(kind: str, tmp_path: Path) -> None:
+    """A sheared block: its volume, named end and outer faces come through, whatever it is made of."""
+    drawing = (
+        "gmsh.model.geo.addPoint(0, 0, 0); l = gmsh.model.geo.extrude([(0, 1)], 30, 0, 0, [5], recombine=True); "
+        f"s = gmsh.model.geo.extrude([l[1]], 4, 20, 0, [3], recombine={kind == 'hexahedra'}); "
+        "v = gmsh.model.geo.extrude([s[1]], 0, 3, 10, [2], recombine=True); "
+        + ("gmsh.model.geo.extrude([v[0]], 0, 0, 12, [2]); " if kind == "mixed" else "")
+        + "gmsh.model.geo.synchronize(); t = [t for _, t in gmsh.model.getEntities(3)]; "
+        "gmsh.model.addPhysicalGroup(3, t, 1, 'block'); gmsh.model.addPhysicalGroup(2, [s[1][1]], 2, 'floor'); "
+        "gmsh.model.mesh.generate(3)"
+    )
+    file = drawn(tmp_path / "block.msh", drawing)
+    mesh, verdict = made(file, case(file, geometry={"unit": "mm"}, selections={"floor": {"name": "floor"}}))
+    sound(mesh)
+    height = 22 if kind == "mixed" else 10
+    assert verdict.bodies[0].volume == pytest.approx(30 * 20 * height * 1e-9, rel=1e-9)
+    assert mesh.numbers["volume"] == pytest.approx(30 * 20 * height * 1e-9, rel=1e-9)
+    assert mesh.order == 2 and len(verdict.faces) == 6
+    assert [mesh.faces[i]["area"] for i in mesh.selections["floor"]] == pytest.approx([30 * 20 * 1e-6])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_neighbours_are_cut_alike_whatever_their_numbers(seed: int) -> None:
+    """A cube with a pyramid on its top and a wedge at its side: sides that do not fit would show as skin."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1],
+                       [0.5, 0.5, 2], [2, 0, 0], [2, 1, 0]], float)  # fmt: skip
+    cells = {"hexahedron": range(8), "pyramid": (4, 5, 6, 7, 8), "wedge": (1, 9, 5, 2, 10, 6)}
+    number = np.random.default_rng(seed).permutation(len(points))
+    shuffled = np.empty_like(points)
+    shuffled[number] = points
+    tets = np.concatenate([tetrahedra(shuffled, number[[list(c)]], kind)[0] for kind, c in cells.items()])
+    assert np.abs(volume(shuffled[tets])).sum() == pytest.approx(1 + 1 / 3 + 1 / 2)
+    sides = np.sort(tets[:, [[0, 1, 2], [0, 1, 3], [1, 2, 3], [0, 2, 3]]].reshape(-1, 3), axis=1)
+    uses = np.unique(sides, axis=0, return_counts=True)[1]
+    assert uses.max() == 2 and (uses == 1).sum() == 4 * 2 + 4 + 2 * 2 + 2
+
+
+def test_a_warped_hexahedron_is_refused_in_words(tmp_path: Path) -> None:
+    import meshio
+
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [0.1, 0.1, -0.5], [0, 1, 1]])
+    meshio.Mesh(corners * 30, [("hexahedron", [list(range(8))])]).write(tmp_path / "warped.vtu")
+    verdict = inspect(tmp_path / "warped.vtu")
+    assert verdict.overall == "refused" and "warped" in verdict.problems[0].found
 
 
 GROUPS = """
