@@ -53,8 +53,8 @@ def test_corpus(name: str) -> None:
 
 def test_bracket_in_words() -> None:
     verdict = inspect(BRACKET)
-    assert verdict.sentence() == "One solid with 29 faces, 100 x 80 x 90 mm, read in mm."
-    assert verdict.sentence("it") == "Un solido con 29 facce, 100 x 80 x 90 mm, letto in mm."
+    assert verdict.sentence() == "One solid with 35 faces, 100 x 80 x 90 mm, read in mm."
+    assert verdict.sentence("it") == "Un solido con 35 facce, 100 x 80 x 90 mm, letto in mm."
     assert verdict.open_edges == verdict.nonmanifold_edges == 0
     # an angle of 10 mm plates, a rib 10 mm thick: its volume from the drawing within the rounded edges
     assert verdict.bodies[0].volume == pytest.approx(1.56e-4, rel=0.02)
