@@ -43,13 +43,11 @@ def main() -> NoReturn:
     from hub.problem import Refused
 
     try:
-        app(standalone_mode=False)
-        sys.exit(DONE)
+        # without its stand-alone mode the library hands back the code of typer.Exit instead of raising it
+        sys.exit(app(standalone_mode=False) or DONE)
     except Refused as refused:
         _show_problems(refused.problems)
         sys.exit(REFUSED)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         err.print("Interrupted.")
         sys.exit(130)
