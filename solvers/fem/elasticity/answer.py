@@ -47,15 +47,16 @@ def make(
     """
     part, V = solved.part, solved.V
     progress.doing("checking the balances")
-    checks = Balance.of(solved, operator).checks(operator)
+    balance = Balance.of(solved, operator)
     iterations = operator.iterations
     progress.doing("recovering stresses")
     recovered = Recovery(part.mesh, lame_of(solved.mu, solved.lmbda)).recover(solved.u)
-    stress = output.at_geometry_nodes(part, V, recovered.at_nodes(V))
+    nodal = recovered.at_nodes(V)
+    stress = output.at_geometry_nodes(part, V, nodal)
     progress.doing("writing the fields")
     safe = write_fields(solved, stress, attempt.out / "fields.vtu")
     progress.doing("estimating errors" if solved.bound.params.estimate_errors else "collecting quantities")
-    estimated = estimate(solved, recovered)
+    estimated = estimate(solved, recovered, nodal, 2 * balance.strain)
     progress.doing("")
     memory = part.mesh.comm.allreduce(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     if part.mesh.comm.rank:
@@ -63,7 +64,7 @@ def make(
     return Answer(
         verdict=verdict(solved, estimated.quantities),
         quantities=estimated.quantities,
-        checks=checks,
+        checks=balance.checks(operator),
         views=_views(safe),
         notes=(*estimated.notes, *(_badly_held(motion) for motion in loose)),
         unknowns=3 * V.dofmap.index_map.size_global,
@@ -129,6 +130,7 @@ class Balance:
     external : work of the loads and of the prescribed displacements, halved [J]
     size : largest extent of the part [m]
     scale : sum of the sizes of all nodal loads and reactions [N]
+    strain : strain energy, without that of the springs [J]
     """
 
     force: Reals
@@ -137,6 +139,7 @@ class Balance:
     external: float
     size: float
     scale: float
+    strain: float
 
     @classmethod
     def of(cls, solved: Solved, operator: Operator) -> Balance:
@@ -157,9 +160,10 @@ class Balance:
         stored = float((inner.array + spring.array)[:own] @ x) / 2
         work = float((f.array + push)[:own] @ x) / 2
         sizes = float(sum(np.abs(part[:own]).sum() for part in (f.array, spring.array, push)))
-        sums = comm.allreduce(np.array([stored, work, sizes]), MPI.SUM)
+        strain = float(inner.array[:own] @ x) / 2
+        sums = comm.allreduce(np.array([stored, work, sizes, strain]), MPI.SUM)
         extent = float(np.ptp(solved.part.file.points, axis=0).max())
-        return cls(force, moment, float(sums[0]), float(sums[1]), extent, float(sums[2]))
+        return cls(force, moment, float(sums[0]), float(sums[1]), extent, float(sums[2]), float(sums[3]))
 
     def checks(self, operator: Operator) -> tuple[Check, ...]:
         """Forces, moments, residual and energy as checks."""

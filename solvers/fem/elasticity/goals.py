@@ -87,16 +87,22 @@ class Estimator:
             yield cells, self._measure(cells).sum(1)
 
     @cached_property
-    def energy(self) -> tuple[float, float]:
-        """(energy of the error, energy of the solution), both the whole product sigma : epsilon [J]."""
-        sums = np.zeros(2)
+    def stored(self) -> float:
+        """The energy of the solution, the whole product sigma : epsilon [J]."""
+        total = 0.0
         for cells in self.cells.blocks():
-            measure, lame = self._measure(cells), self.lame[cells]
             stress = self.cells.stress(self.solved.u, self.lame, cells)
+            total += float((energy_product(stress, stress, self.lame[cells]) * self._measure(cells)).sum())
+        return float(self.comm.allreduce(total, MPI.SUM))
+
+    @cached_property
+    def missing(self) -> float:
+        """The energy of the error, as `stored` [J]."""
+        total = 0.0
+        for cells in self.cells.blocks():
             error = self._error[cells]
-            sums += [(energy_product(s, s, lame) * measure).sum() for s in (error, stress)]
-        total = self.comm.allreduce(sums, MPI.SUM)
-        return float(total[0]), float(total[1])
+            total += float((energy_product(error, error, self.lame[cells]) * self._measure(cells)).sum())
+        return float(self.comm.allreduce(total, MPI.SUM))
 
     def near(self, sampling: Sampling) -> float:
         """The relative error in the energy norm in the cells of a sampling alone [-]."""
