@@ -8,7 +8,7 @@ from typing import ClassVar
 from hub.problem import Problem
 from hub.result import Answer, Words
 from hub.runfolder import Attempt
-from hub.solver import BoundCase, Cost, Solver, serve
+from hub.solver import Benchmark, BoundCase, Cost, Solver, serve
 from solvers.fem.elasticity.conditions import BODY_LOADS, FACE_LOADS, SUPPORTS, WANTED, Params, find_problems
 
 
@@ -27,6 +27,12 @@ class Elasticity(Solver):
         "O. C. Zienkiewicz, R. L. Taylor, J. Z. Zhu, The Finite Element Method, 7th ed., Butterworth-Heinemann 2013",
         "O. C. Zienkiewicz, J. Z. Zhu, Int. J. Numer. Methods Eng. 33 (1992) 1331-1364",
     )
+    validated = (
+        "small displacements and strains, linear elastic isotropic materials, steady loads",
+        "Poisson's ratio up to 0.3 in the benchmarks; above 0.45 displacements turn too small",
+        "solid parts, thick or thin-walled with at least one quadratic element across",
+    )
+    benchmarks = tuple(Benchmark(case=case) for case in ("le1", "le10", "lame-cylinder", "kirsch-plate", "cantilever"))
     Params = Params
     conditions = (*SUPPORTS, *FACE_LOADS, *BODY_LOADS)
     material = ("youngs_modulus", "poissons_ratio")
