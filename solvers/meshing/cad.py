@@ -158,16 +158,19 @@ class Surface:
 
 
 def tessellate(topology: Topology) -> Surface:
-    """The triangles gmsh has made on the faces (``mesh.generate(2)`` done before), in the model's unit."""
+    """The triangles gmsh has made on the faces (``mesh.generate(2)`` done before), in the model's unit.
+
+    A curved triangle of second order gives four flat ones.
+    """
     tags, xyz, _ = gmsh.model.mesh.getNodes()
     number = np.zeros(int(tags.max(initial=0)) + 1, np.int64)
     number[tags.astype(np.int64)] = np.arange(len(tags))
     triangles, face = [], []
     for i, tag in enumerate(topology.faces):
-        nodes = _elements(2, tag, 2, 3)
+        nodes = _flat(_elements(2, tag, 2, 3), _elements(2, tag, 9, 6), _QUARTERS)
         triangles.append(number[nodes])
         face.append(np.full(len(nodes), i))
-    edges = [number[_elements(1, e, 1, 2)] for e in topology.uses]
+    edges = [number[_flat(_elements(1, e, 1, 2), _elements(1, e, 8, 3), _HALVES)] for e in topology.uses]
     points = xyz.reshape(-1, 3)
     stacked = np.concatenate([np.empty((0, 3), np.int64), *triangles])
     faces = np.concatenate([np.empty(0, np.int64), *face]).astype(np.int64)
@@ -179,6 +182,14 @@ def tessellate(topology: Topology) -> Surface:
         faces,
         np.concatenate([np.empty((0, 2), np.int64), *edges]),
     )
+
+
+#: Nodes of the flat pieces of a curved triangle and of a curved edge.
+_QUARTERS, _HALVES = [[0, 3, 5], [3, 1, 4], [5, 4, 2], [3, 4, 5]], [[0, 2], [2, 1]]
+
+
+def _flat(straight: Ints, curved: Ints, pieces: list[list[int]]) -> Ints:
+    return np.concatenate([straight, curved[:, pieces].reshape(-1, len(pieces[0]))])
 
 
 def _elements(dim: int, tag: int, kind: int, size: int) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -81,14 +82,6 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
     except Exception as error:  # gmsh has one kind of exception
         notes.append(_unmeshable(str(error)))
     surface = cad.tessellate(topology)
-    if len(surface.triangles):
-        np.savez(
-            out / "surface.npz",
-            points=surface.points * factor,
-            triangles=surface.triangles,
-            face=surface.face,
-            edges=surface.edges,
-        )
     faces = cad.faces(topology, surface, factor)
     bare = [f for i, f in enumerate(faces) if not (surface.face == i).any()]
     if bare and not notes:
@@ -104,7 +97,24 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
         wall = thinnest(surface, [f.bodies for f in faces])
         update["thinnest"] = None if wall is None else wall * factor
         update["contacts"] = tuple(_contacts(topology))
+    _show(topology, surface, factor, out / "surface.npz")
     return facts.model_copy(update=update)
+
+
+def _show(topology: cad.Topology, surface: cad.Surface, factor: float, file: Path) -> None:
+    """Write the triangles people look at: those of the skin, bent to the faces and quartered where that can be done."""
+    if not len(surface.triangles):
+        return
+    with suppress(Exception):  # gmsh has one kind of exception; the flat triangles show the part too
+        gmsh.model.mesh.setOrder(2)
+        surface = cad.tessellate(topology)
+    np.savez(
+        file,
+        points=surface.points * factor,
+        triangles=surface.triangles,
+        face=surface.face,
+        edges=surface.edges,
+    )
 
 
 def _unmeshable(why: str) -> Problem:
