@@ -9,15 +9,21 @@ from hub.units import UNITS, show, to_si
 
 _UNIT_SIGNS = {
     "degC": "°C", "mm2": "mm²", "mm3": "mm³", "kg/m3": "kg/m³", "m/s2": "m/s²", "N/mm3": "N/mm³", "deg": "°",
+    "m2": "m²", "m3": "m³", "cm2": "cm²", "N/mm2": "N/mm²", "m3/s": "m³/s", "m3/h": "m³/h", "W/(m2 K)": "W/(m² K)",
     "W/m2": "W/m²", "W/m3": "W/m³", "W/m2/K": "W/(m² K)", "W/m/K": "W/(m K)", "J/kg/K": "J/(kg K)",
     "1e-6/K": "10⁻⁶/K", "um": "µm", "Nm": "N m", "um/m/K": "10⁻⁶/K", "cm3": "cm³",
     "kW/m2": "kW/m²", "W/cm3": "W/cm³",
 }  # fmt: skip
 
 #: Unit to prefer over the first of hub.units.UNITS where a value would be unreadable in it.
-_OTHERWISE = {"N": ("N", "mN"), "m": ("um", "m"), "Pa": ("kPa", "Pa", "GPa"), "m**3": ("cm3", "m3"), "W": ("mW", "kW"),
+_OTHERWISE = {"N": ("N", "mN"), "m": ("um", "m"), "kg": ("g", "t"), "J": ("kJ", "mJ"), "Pa": ("kPa", "Pa", "GPa"), "m**3": ("cm3", "m3"), "W": ("mW", "kW"),
               "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("s", "ms", "min"), "byte": ("MB", "kB"),
               "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm")}  # fmt: skip
+
+
+def unit_sign(unit: str) -> str:
+    """``mm2`` as ``mm²``, ``degC`` as ``°C``."""
+    return _UNIT_SIGNS.get(unit, unit)
 
 
 class Figures:
@@ -50,20 +56,24 @@ class Figures:
         integer = integer.replace(",", "\u202f" if len(integer.lstrip("−")) > 5 else "")
         return integer + (("," if self.code == "it" else ".") + fraction if fraction else "")
 
-    def quantity(self, value: float, si: str, error: float | None = None, *, unit: str = "") -> str:
-        """An SI value in the unit people read: ``101.3 ± 4.2 MPa``; the digits follow the error."""
-        scale, offset, sign = self.scale(value, si, unit)
+    def quantity(self, value: float, si: str, error: float | None = None, *, unit: str = "", digits: int = 4) -> str:
+        """An SI value in the unit people read: ``101.3 ± 4.2 MPa``; the digits follow the error, six at the most."""
+        scale, offset, sign = self.scale(max(abs(value), error or 0.0), si, unit)
         number = (value - offset) / scale
         if error is None:
-            return glue(self.number(number), sign)
+            return glue(self.number(number, digits=digits), sign)
         bar = abs(error / scale)
         if bar == 0 or not math.isfinite(bar):
             return glue(f"{self.number(number)} ± {self.number(bar)}", sign)
         # the Particle Data Group's rule: two figures of an error up to 35, else one
         exponent = math.floor(math.log10(bar))
         decimals = (1 if float(f"{bar:.2e}") < 3.55 * 10.0**exponent else 0) - exponent
-        if decimals > 6:
-            return glue(f"{self.number(round(number, decimals), digits=7)} ± {self.number(bar, digits=2)}", sign)
+        most = 5 - math.floor(math.log10(max(abs(number), bar)))
+        if most > 9:
+            return glue(f"{self.number(number, digits=3)} ± {self.number(bar, digits=3)}", sign)
+        if decimals > most:  # the value has six figures already: the error is rounded up to the last of them
+            decimals = most
+            bar = math.ceil(bar * 10.0**most) / 10.0**most
         return glue(f"{self.number(number, decimals)} ± {self.number(round(bar, decimals), decimals)}", sign)
 
     def scale(self, value: float, si: str, unit: str = "") -> tuple[float, float, str]:
@@ -86,8 +96,11 @@ class Figures:
         return glue(self.number(1e3 * value, digits=5), "mm")
 
     def box(self, size: Iterable[float]) -> str:
-        """The edges of a box [m], in mm."""
-        return glue(" × ".join(self.number(1e3 * edge, digits=5) for edge in size), "mm")
+        """The edges of a box [m] in one unit: mm, or what suits the largest."""
+        edges = list(size)
+        largest = max(edges, default=0.0)
+        factor, unit = (1.0, "m") if largest >= 10 else (1e6, "µm") if largest < 1e-4 else (1e3, "mm")
+        return glue(" × ".join(self.number(factor * edge, digits=4) for edge in edges), unit)
 
     def point(self, values: list[float] | tuple[float, ...]) -> str:
         """A place [m] in mm."""

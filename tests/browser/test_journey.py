@@ -82,7 +82,7 @@ def test_from_a_part_to_a_report(pages: Pages, hub: Hub, tmp_path: Path) -> None
     pages.open(f"/run?run={run}")
     pages.press("Duplicate and edit")
     expect(page).to_have_url(re.compile("/case"), timeout=30_000)
-    expect(page.get_by_text("faces 25, 26, 27, 28", exact=False)).to_be_visible()
+    expect(page.get_by_text("faces 31, 32, 33, 34", exact=False)).to_be_visible()
     expect(page.get_by_text("2,5 kN", exact=False)).to_be_visible()
     pages.shot("8-duplicate")
     page.locator(".st-key-condition-2").get_by_role("button", name="Edit").click()
@@ -121,7 +121,7 @@ def test_a_reload_loses_nothing(pages: Pages) -> None:
     page.reload()
     pages.settled()
     expect(page.get_by_text("1,5 bar", exact=False)).to_be_visible()
-    expect(page.get_by_text("face 29", exact=False)).to_be_visible()
+    expect(page.get_by_text("face 35", exact=False)).to_be_visible()
 
 
 def test_what_is_missing_is_said_where_it_is_mended(pages: Pages) -> None:

@@ -134,4 +134,4 @@ def test_no_page_writes_raw_html_or_reads_the_store() -> None:
         text = file.read_text()
         assert "unsafe_allow" not in text, file
         imported = set(re.findall(r"^\s*(?:from|import) (hub[.\w]*)", text, re.M))
-        assert imported <= {"hub.client", "hub.case", "hub.units", "hub.problem"}, file
+        assert imported <= {"hub.client", "hub.case", "hub.units", "hub.figures", "hub.problem"}, file
