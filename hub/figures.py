@@ -16,9 +16,11 @@ _UNIT_SIGNS = {
 }  # fmt: skip
 
 #: Unit to prefer over the first of hub.units.UNITS where a value would be unreadable in it.
-_OTHERWISE = {"N": ("N", "mN"), "m": ("um", "m"), "kg": ("g", "t"), "J": ("kJ", "mJ"), "Pa": ("kPa", "Pa", "GPa"), "m**3": ("cm3", "m3"), "W": ("mW", "kW"),
-              "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("s", "ms", "min"), "byte": ("MB", "kB"),
-              "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm")}  # fmt: skip
+_OTHERWISE = {
+    "N": ("N", "mN"), "m": ("um", "m"), "kg": ("g", "t"), "J": ("kJ", "mJ"), "Pa": ("kPa", "Pa", "GPa"),
+    "m**3": ("cm3", "m3"), "W": ("mW", "kW"), "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("s", "ms", "min"),
+    "byte": ("MB", "kB"), "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm"),
+}  # fmt: skip
 
 
 def unit_sign(unit: str) -> str:
