@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import pytest
 from serving import Hub, serve
 
 from hub.settings import Settings
+
+# tests that start a solver themselves find the mpiexec our MPI was made with, as the hub's jobs do
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
 
 
 @pytest.fixture(scope="module")
