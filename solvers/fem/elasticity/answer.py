@@ -48,6 +48,8 @@ def make(
     part, V = solved.part, solved.V
     progress.doing("checking the balances")
     balance = Balance.of(solved, operator)
+    # now, before the dual problems: the operator tells of its last solution
+    checks = balance.checks(operator)
     iterations = operator.iterations
     progress.doing("recovering stresses")
     recovered = Recovery(part.mesh, lame_of(solved.mu, solved.lmbda)).recover(solved.u)
@@ -64,7 +66,7 @@ def make(
     return Answer(
         verdict=verdict(solved, estimated.quantities),
         quantities=estimated.quantities,
-        checks=balance.checks(operator),
+        checks=checks,
         views=_views(safe),
         notes=(*estimated.notes, *(_badly_held(motion) for motion in loose)),
         unknowns=3 * V.dofmap.index_map.size_global,
