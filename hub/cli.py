@@ -181,6 +181,8 @@ def _run(case: Path, target: Path, ranks: int | None) -> Result:
             )
 
         result = run_foreground(case, target, ranks=ranks, progress=show)
+        if not lines and result.state == "done":
+            out.print("Asked before, with the same part: this is the answer of then.", style="dim")
         for line in lines.values():
             if result.state == "done" and not progress.tasks[line].finished:
                 progress.update(line, total=1, completed=1)

@@ -76,7 +76,8 @@ class Figures:
         if decimals > most:  # the value has six figures already: the error is rounded up to the last of them
             decimals = most
             bar = math.ceil(bar * 10.0**most) / 10.0**most
-        return glue(f"{self.number(number, decimals)} ± {self.number(round(bar, decimals), decimals)}", sign)
+        rounded = round(number, decimals) + 0.0  # no minus before a zero
+        return glue(f"{self.number(rounded, decimals)} ± {self.number(round(bar, decimals), decimals)}", sign)
 
     def scale(self, value: float, si: str, unit: str = "") -> tuple[float, float, str]:
         """(SI value of one unit, SI value of its zero, sign of the unit) of the unit in which `value` reads well."""
