@@ -14,6 +14,8 @@ from hub.settings import Settings
 
 # tests that start a solver themselves find the mpiexec our MPI was made with, as the hub's jobs do
 os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
+# PETSc, loaded by some tests, would end this process when a socket of another test breaks
+os.environ["PETSC_OPTIONS"] = "-no_signal_handler"
 
 
 @pytest.fixture(scope="module")
