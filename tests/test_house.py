@@ -35,10 +35,9 @@ def test_tool_finds_nothing(command: list[str]) -> None:
 
 
 def test_no_machine_and_no_registry_is_named() -> None:
-    forbidden = re.compile(r"/work/|/root/|pypi\.org|pythonhosted|registry\.npmjs|deb\.debian|/home/[a-z]")
-    this = Path(__file__)
+    forbidden = re.compile(r"/w[o]rk/|/r[o]ot/|p[y]pi\.org|python[h]osted|registry\.np[m]js|deb\.debi[a]n|/h[o]me/[a-z]")
     for file in tracked():
-        if file == this or file.suffix in {".png", ".step", ".pdf", ".brep", ".npz"}:
+        if file.suffix in {".png", ".step", ".pdf", ".brep", ".npz"}:
             continue
         for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
             assert not forbidden.search(line), f"{file.relative_to(ROOT)}:{number}: {line[:150]}"
