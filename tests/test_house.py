@@ -35,7 +35,9 @@ def test_tool_finds_nothing(command: list[str]) -> None:
 
 
 def test_no_machine_and_no_registry_is_named() -> None:
-    forbidden = re.compile(r"/w[o]rk/|/r[o]ot/|p[y]pi\.org|python[h]osted|registry\.np[m]js|deb\.debi[a]n|/h[o]me/[a-z]")
+    forbidden = re.compile(
+        r"/w[o]rk/|/r[o]ot/|p[y]pi\.org|python[h]osted|registry\.np[m]js|deb\.debi[a]n|/h[o]me/[a-z]"
+    )
     for file in tracked():
         if file.suffix in {".png", ".step", ".pdf", ".brep", ".npz"}:
             continue
