@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sysconfig
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,22 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     home: Path = tmp_path_factory.mktemp("hub") / "home"
     with serve(Settings(home=home)) as served:
         yield served
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts an empty disk of so many MiB; needs root."""
+    folder = tmp_path / "disk"
+
+    def mount(size: int) -> Path:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a small disk needs root")
+        return folder
+
+    yield mount
+    for _ in range(50):
+        if not folder.is_mount() or not subprocess.run(["umount", str(folder)], check=False).returncode:
+            return
+        time.sleep(0.1)

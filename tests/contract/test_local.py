@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -131,17 +130,8 @@ class TestLocalExecutor(ExecutorContract):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    for _ in range(50):
-        if not subprocess.run(["umount", str(folder)], capture_output=True, check=False).returncode:
-            return
-        time.sleep(0.1)
+def small_disk(disk_of: Callable[[int], Path]) -> Path:
+    return disk_of(2)
 
 
 def test_a_full_disk_is_told_as_such(small_disk: Path, tmp_path: Path) -> None:

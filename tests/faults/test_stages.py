@@ -2,9 +2,8 @@
 
 import json
 import os
-import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -158,17 +157,8 @@ def test_many_at_once_start_each_job_once(home: Path, tmp_path: Path, executor: 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    for _ in range(50):
-        if not subprocess.run(["umount", str(folder)], capture_output=True, check=False).returncode:
-            return
-        time.sleep(0.1)
+def small_disk(disk_of: Callable[[int], Path]) -> Path:
+    return disk_of(64)
 
 
 def test_a_full_disk_is_said_as_such(small_disk: Path, home: Path, executor: LocalExecutor) -> None:
