@@ -89,6 +89,65 @@ class Geometry(Frozen):
     )
 
 
+# --- the domain -------------------------------------------------------------------------------------------------
+
+
+class OfPart(Frozen):
+    """The part itself: a solid, or the fluid drawn as a body."""
+
+    kind: Literal["part"] = "part"
+
+
+class Inside(Frozen):
+    """The fluid inside the part, found by closing its openings.
+
+    openings : selections of faces of the part that surround an opening (the end face of a pipe, a flange). In the mesh
+    and in conditions such a selection is then the lid that closes the opening, not the face pointed at.
+    """
+
+    kind: Literal["inside"]
+    openings: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class Around(Frozen):
+    """The fluid around the part, in a box. Its sides are called ``upstream``, ``downstream``, ``far sides``,
+    ``ground`` and ``symmetry``; the skin of the part is ``part``.
+
+    along : where the flow goes; distances are in diameters of the part across it
+    symmetry : only the half of the part and the box on this side of its middle is meshed
+    ground : the box ends below the part at this distance [m]; without it the box goes on
+    """
+
+    kind: Literal["around"]
+    along: Direction
+    upstream: Annotated[Number, Field(ge=0.5, le=200)] | None = None
+    downstream: Annotated[Number, Field(ge=0.5, le=500)] | None = None
+    sides: Annotated[Number, Field(ge=0.5, le=200)] | None = None
+    symmetry: Literal["x", "-x", "y", "-y", "z", "-z"] | None = None
+    ground: Annotated[Length, Field(ge=0)] | None = None
+
+
+class Plane(Frozen):
+    """A flat face of the part, solved in two dimensions: its x and y are those of the part. The face's edges carry the
+    names of the faces beyond them. Forces and flows are for one metre of depth."""
+
+    kind: Literal["plane"]
+    face: Text
+
+
+class Walls(Frozen):
+    """The skin of the part, as the walls that grains meet. No volume is meshed."""
+
+    kind: Literal["walls"]
+
+
+Domain = Annotated[OfPart | Inside | Around | Plane | Walls, Field(discriminator="kind")]
+#: Faces that a domain brings along, which no selection needs to name.
+BROUGHT: Mapping[str, tuple[str, ...]] = {
+    "around": ("upstream", "downstream", "far sides", "ground", "symmetry", "part")
+}
+
+
 # --- face selections ------------------------------------------------------------------------------------------
 
 FaceType = Literal["plane", "cylinder", "cone", "sphere", "torus", "other"]
@@ -206,7 +265,8 @@ class Material(Frozen):
     poissons_ratio: Annotated[Number, Field(gt=-1, lt=0.5)] | None = None
     yield_strength: Annotated[Pressure, Field(gt=0)] | None = None
     tensile_strength: Annotated[Pressure, Field(gt=0)] | None = None
-    thermal_expansion: Annotated[float, Unit("1/K")] | None = None
+    thermal_expansion: Annotated[float, Unit("1/K")] | None = Field(None, description="of lengths")
+    volumetric_expansion: Annotated[float, Unit("1/K")] | None = Field(None, description="of volumes, for fluids")
     thermal_conductivity: Annotated[float, Unit("W/m/K"), Field(gt=0)] | None = None
     specific_heat: Annotated[float, Unit("J/kg/K"), Field(gt=0)] | None = None
     dynamic_viscosity: Annotated[float, Unit("Pa*s"), Field(gt=0)] | None = None
@@ -253,6 +313,18 @@ class Refinement(Frozen):
     size: Annotated[Length, Field(gt=0)]
 
 
+class Layers(Frozen):
+    """Thin cells along walls for boundary layers.
+
+    first : height of the cells at the wall [m]; chosen from the size of the cells above if not given
+    """
+
+    on: Text
+    first: Annotated[Length, Field(gt=0)] | None = Field(None, description="height of the cells at the wall")
+    count: Annotated[int, Field(ge=1, le=40)] = 5
+    growth: Annotated[Number, Field(ge=1, le=2)] = 1.25
+
+
 class Mesh(Frozen):
     """How finely to mesh. `size` overrides what `fineness` would choose from the part."""
 
@@ -260,6 +332,7 @@ class Mesh(Frozen):
     size: Annotated[Length, Field(gt=0)] | None = Field(None, description="largest element size")
     order: Literal[1, 2] = Field(2, description="order of the elements' geometry")
     refine: tuple[Refinement, ...] = ()
+    layers: tuple[Layers, ...] = Field((), description="thin cells along walls")
 
 
 class Wanted(Frozen):
@@ -294,6 +367,7 @@ class Case(Frozen):
     geometry: Geometry
     solver: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,3}$")]
     parameters: dict[str, Any] = Field(default_factory=dict, description="`officina solver describe` lists them")
+    domain: Domain = Field(default_factory=OfPart, description="where the equations are solved")
     bodies: Annotated[tuple[Body, ...], Field(min_length=1)]
     selections: dict[Text, Annotated[Selection, BeforeValidator(_read_selection)]] = Field(default_factory=dict)
     conditions: tuple[AnyCondition, ...] = ()
@@ -304,12 +378,18 @@ class Case(Frozen):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Case:
-        known = set(self.selections)
+        known = {*self.selections, *BROUGHT.get(self.domain.kind, ())}
         used: list[tuple[tuple[str | int, ...], str]] = [
             (("conditions", i, "on"), name) for i, c in enumerate(self.conditions) for name in c.on
         ]
         used += [(("mesh", "refine", i, "on"), r.on) for i, r in enumerate(self.mesh.refine)]
+        used += [(("mesh", "layers", i, "on"), r.on) for i, r in enumerate(self.mesh.layers)]
         used += [(("quantities", i, "on"), q.on) for i, q in enumerate(self.quantities) if q.on]
+        match self.domain:
+            case Inside():
+                used += [(("domain", "openings", i), name) for i, name in enumerate(self.domain.openings)]
+            case Plane():
+                used += [(("domain", "face"), self.domain.face)]
         problems = [
             Problem(
                 where=path(where),

@@ -16,7 +16,7 @@ from typing import Any
 
 from hub.case import Material, digest, load_yaml
 from hub.problem import Problem, Refused, excerpt
-from hub.solver import Description
+from hub.solver import Cost, Description
 
 #: Longest time a solver may take to describe itself or to check a case [s].
 PATIENCE = 60
@@ -113,10 +113,14 @@ def describe(name: str) -> Description:
     return _described(name, source_digest(name))
 
 
-def solver_check(data: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """A case as typed -> (the case in SI or None, problems), as its solver sees it. Raises Refused, SolverBroken."""
+def solver_check(data: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[Problem], Cost | None]:
+    """A case as typed -> (the case in SI or None, problems, what it costs), as its solver sees it.
+
+    Raises Refused, SolverBroken.
+    """
     answer = _ask(str(data.get("solver")), "check", given=json.dumps(data, ensure_ascii=False))
-    return answer["case"], [Problem.model_validate(p) for p in answer["problems"]]
+    cost = Cost.model_validate(answer["cost"]) if answer.get("cost") else None
+    return answer["case"], [Problem.model_validate(p) for p in answer["problems"]], cost
 
 
 @lru_cache(maxsize=256)

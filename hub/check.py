@@ -16,6 +16,7 @@ from hub.case import Case, Frozen, load_yaml, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.problem import Problem, Refused, excerpt, path
 from hub.selection import resolve_all
+from hub.solver import Cost
 
 
 class Estimate(Frozen):
@@ -57,7 +58,7 @@ def check_case(
     try:
         read(data)  # the form first: its problems have the best paths
         filled = with_materials(data)
-        case_si, problems = catalogue.solver_check(filled)
+        case_si, problems, cost = catalogue.solver_check(filled)
     except Refused as refused:
         return Checked(problems=refused.problems)
     if case_si is None:
@@ -81,7 +82,7 @@ def check_case(
     problems += unmatched
     if verdict.bodies:
         problems += _bodies(case, verdict)
-    return Checked(problems=tuple(problems), case=case_si, faces=faces, estimate=_estimate(case, verdict))
+    return Checked(problems=tuple(problems), case=case_si, faces=faces, estimate=_estimate(case, verdict, cost))
 
 
 def with_materials(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,11 +157,11 @@ def ranks_here() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _estimate(case: Case, verdict: GeometryVerdict) -> Estimate | None:
-    nodes = verdict.nodes(case.mesh)
+def _estimate(case: Case, verdict: GeometryVerdict, cost: Cost | None) -> Estimate | None:
+    cost = cost or catalogue.describe(case.solver).cost
+    nodes = 0.0 if case.domain.kind == "walls" else verdict.nodes(case.mesh)
     if nodes is None:
         return None
-    cost = catalogue.describe(case.solver).cost
     ranks = case.resources.ranks or ranks_here()
     return Estimate(
         nodes=round(nodes),

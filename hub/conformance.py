@@ -98,12 +98,12 @@ def _refusals(about: Description) -> Iterator[Finding]:
     }
     for where, change in wrong.items():
         try:
-            _, problems = catalogue.solver_check({**case, **change})
+            _, problems, _ = catalogue.solver_check({**case, **change})
             said = any(p.where == where for p in problems)
         except catalogue.SolverBroken:
             said = False
         yield Finding(what=f"refuses a wrong {where} by name", passed=said)
-    _, problems = catalogue.solver_check(case)
+    _, problems, _ = catalogue.solver_check(case)
     yield Finding(what="refuses a case without conditions", passed=any(p.severity == "error" for p in problems))
 
 

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, kw_only=True)
 class MeshFile:
-    """A tetrahedral mesh with named bodies and faces.
+    """A mesh with named bodies and faces: tetrahedra; triangles of a plane domain; or only the skin of walls.
 
-    points : (n_points, 3) coordinates [m]
-    cells : (n_cells, 4 or 10) point numbers; order of the nodes as in VTK (tetra, quadratic tetra)
+    points : (n_points, 3) coordinates [m]; z is 0 in a plane domain
+    cells : (n_cells, 4 or 10) point numbers, order of the nodes as in VTK (tetra, quadratic tetra); in a plane
+        (n_cells, 3 or 6); (0, 4) where only walls are
     cell_body : (n_cells,) index into `bodies`
-    facets : (n_facets, 3 or 6) point numbers of boundary and interface triangles, order as in VTK
+    facets : (n_facets, 3 or 6) point numbers of boundary and interface triangles, order as in VTK; in a plane
+        (n_facets, 2 or 3)
     facet_face : (n_facets,) index into `faces`
     bodies : a dict each: name, volume [m3]
     faces : a dict each: what intake knows of the CAD face (hub.selection.Face as plain data)
@@ -42,7 +44,12 @@ class MeshFile:
     @property
     def order(self) -> int:
         """Order of the geometry: 1 or 2."""
-        return 2 if self.cells.shape[1] == 10 else 1
+        return 2 if self.cells.shape[1] in (6, 10) else 1
+
+    @property
+    def dimension(self) -> int:
+        """2 for a plane domain, else 3."""
+        return 2 if self.cells.shape[1] in (3, 6) else 3
 
     def write(self, folder: Path) -> None:
         """``mesh.npz`` and ``mesh.json`` into `folder`."""

@@ -44,7 +44,7 @@ _TAKES: dict[str, dict[str, tuple[str, ...]]] = {
     "report": {
         "check": ("verdict.json", "faces.png", "surface.npz"),
         "mesh": ("mesh.json", "mesh.png"),
-        "solve": ("answer.json", "fields.vtu"),
+        "solve": ("answer.json", "fields.vtu", "moving.vtkhdf"),
     },
 }
 
@@ -78,6 +78,9 @@ def prepare(run: Run, stage: Stage) -> Attempt:
     for earlier, names in _TAKES[stage].items():
         out = attempts(run.folder, earlier)[-1].out
         files |= {name: out / name for name in names if (out / name).exists()}
+    if stage == "solve" and number > 1:  # a new attempt goes on where the latest checkpoint was made
+        kept_points = [a.checkpoint for a in attempts(run.folder, stage) if any(_files(a.checkpoint))]
+        files |= {f"checkpoint/{f.name}": f for f in (_files(kept_points[-1]) if kept_points else ())}
     if stage in CACHED:
         files[order.geometry] = run.folder / order.geometry
     if stage == "report":
@@ -85,6 +88,11 @@ def prepare(run: Run, stage: Stage) -> Attempt:
     job = Job(name=f"{order.id}-{stage}-{number}", **_job(stage, order, case))
     kept = _kept(run, stage) if number == 1 else None
     return Attempt.create(folder / str(number), documents, files, job, kept)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The whole files of a checkpoint."""
+    return sorted(f for f in folder.iterdir() if f.is_file() and f.suffix != ".part") if folder.is_dir() else []
 
 
 def _job(stage: Stage, order: Order, case: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +117,7 @@ def _key(run: Run, stage: Stage) -> Path:
         "geometry": sha256(run.folder / order.geometry),
         "kind": order.geometry,
         "words in pictures": case.get("language"),
+        "domain": case.get("domain"),
         "read as": {k: v for k, v in case["geometry"].items() if k != "file"},
         "mesh": case.get("mesh"),
         "selections": case.get("selections"),
@@ -331,8 +340,16 @@ def _clear(run: Run, executor: Executor) -> None:
     shutil.rmtree(old, ignore_errors=True)
     old.mkdir()
     # each goes in one step, the order last: what is interrupted here is taken away the next time
-    parts = ("result.json", "report.pdf", "fields.vtu", "mesh.vtu", "pictures", *reversed(STAGES), "CANCEL")
-    for name in (*parts, "case.json", "solver.json", *(f.name for f in run.folder.glob("geometry*")), "run.json"):
+    parts = ("result.json", "report.pdf", "fields.vtu", "moving.vtkhdf", "mesh.vtu", "pictures")
+    for name in (
+        *parts,
+        *reversed(STAGES),
+        "CANCEL",
+        "case.json",
+        "solver.json",
+        *(f.name for f in run.folder.glob("geometry*")),
+        "run.json",
+    ):
         with suppress(FileNotFoundError):
             (run.folder / name).rename(old / name)
     shutil.rmtree(old, ignore_errors=True)

@@ -48,8 +48,21 @@ class Verdict(_Document):
     sentence: Words
 
 
+class Section(_Document):
+    """A plane: a point on it and its normal [m]."""
+
+    point: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    normal: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+
+
 class View(_Document):
-    """A picture worth drawing from ``fields.vtu``.
+    """A picture worth drawing from ``fields.vtu``, or from ``moving.vtkhdf`` where it moves.
+
+    kind : ``surface`` the skin; ``section`` a cut through the fields; ``streamlines`` of the vector `along`, coloured
+        by `field`; ``grains`` spheres of the point field ``radius``; ``moving`` and ``moving grains`` the same over
+        time, as an animation in the pages and a strip of pictures in the report
+    section : where to cut; for streamlines the plane they start from
+    range : of the colours, in SI; the field's own if not given
 
     field : name of a point field; component : index of a vector's component, None for its magnitude
     unit : SI unit of the field, a key of ``hub.units.UNITS``
@@ -61,18 +74,50 @@ class View(_Document):
     title: Words
     field: str
     unit: str
+    kind: Literal["surface", "section", "streamlines", "grains", "moving", "moving grains"] = "surface"
+    section: Section | None = None
+    along: str | None = None
+    range: tuple[FiniteFloat, FiniteFloat] | None = None
     component: int | None = None
     warp: str | None = None
     mark: str | None = None
 
 
+class Line(_Document):
+    """One line of a plot, in SI: `x` and `y` of the same length, at most some thousand; `error` half widths of bars.
+
+    points : drawn as marks (measurements, a reference), not as a line
+    """
+
+    name: Words
+    x: tuple[FiniteFloat, ...]
+    y: tuple[FiniteFloat, ...]
+    error: tuple[FiniteFloat, ...] | None = None
+    points: bool = False
+
+
+class Curve(_Document):
+    """A plot worth looking at: a history, a profile, a distribution. Units are keys of ``hub.units.UNITS``."""
+
+    name: str
+    title: Words
+    x: Words
+    x_unit: str
+    y: Words
+    y_unit: str
+    lines: tuple[Line, ...]
+    log: tuple[bool, bool] = (False, False)
+
+
 class Answer(_Document):
-    """What a solver writes to ``out/answer.json``. Fields are in ``out/fields.vtu``."""
+    """What a solver writes to ``out/answer.json``. Fields are in ``out/fields.vtu``; what changes over time may be in
+    ``out/moving.vtkhdf`` (temporal VTKHDF, some hundred frames at most) besides."""
 
     verdict: Verdict
     quantities: dict[str, Quantity]
     checks: tuple[Check, ...] = ()
     views: tuple[View, ...] = ()
+    curves: tuple[Curve, ...] = ()
     notes: tuple[Words, ...] = ()
     unknowns: int
     iterations: int = 0
@@ -88,6 +133,7 @@ class Result(_Document):
     verdict: Verdict | None = None
     quantities: dict[str, Quantity] = {}
     checks: tuple[Check, ...] = ()
+    curves: tuple[Curve, ...] = ()
     notes: tuple[Words, ...] = ()
     files: dict[str, str] = {}
     solver: dict[str, Any] = {}

@@ -155,6 +155,7 @@ def conclude(run: Run, stage: Stage | None, failure: Failure | None) -> Result:
         verdict=answer and answer.verdict,
         quantities=answer.quantities if answer else {},
         checks=answer.checks if answer else (),
+        curves=answer.curves if answer else (),
         notes=answer.notes if answer else (),
         solver=_solver(run, answer) if case else {},
         mesh=_mesh_numbers(run),
@@ -191,7 +192,7 @@ def refused(run: Run, title: str, problems: Sequence[Problem]) -> Result:
 def _publish(run: Run) -> dict[str, str]:
     """Link what people look for to the root of the run; path below it -> sha256."""
     published = {}
-    for stage, names in (("solve", ("fields.vtu",)), ("report", ("report.pdf", "pictures/*.png")),
+    for stage, names in (("solve", ("fields.vtu", "moving.vtkhdf")), ("report", ("report.pdf", "pictures/*.*")),
                          ("check", ("faces.png",)), ("mesh", ("mesh.png", "mesh.vtu"))):  # fmt: skip
         tried = attempts(run.folder, stage)
         if not tried or not (tried[-1].folder / "DONE").exists():
@@ -249,7 +250,11 @@ def provenance(run: Run) -> dict[str, Any]:
     """From what and with what an answer was made; nothing about the machine, nor where it lies on it."""
     order, described = run.order, run.solver
     made = {"geometry": run.folder / order.geometry, "case": run.folder / "case.json"}
-    for name, (stage, file) in {"mesh": ("mesh", "mesh.npz"), "fields": ("solve", "fields.vtu")}.items():
+    for name, (stage, file) in {
+        "mesh": ("mesh", "mesh.npz"),
+        "fields": ("solve", "fields.vtu"),
+        "moving fields": ("solve", "moving.vtkhdf"),
+    }.items():
         for attempt in attempts(run.folder, stage)[-1:]:
             if (attempt.out / file).exists():
                 made[name] = attempt.out / file

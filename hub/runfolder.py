@@ -4,7 +4,9 @@
 
 - ``in/`` read-only inputs: ``case.json`` (SI floats), what earlier stages made, ``manifest.json`` (sha256 of each)
 - ``job.json`` the :class:`Job`: argv as a list, ranks, memory, wall time
-- ``status.json`` progress (:class:`Status`), replaced atomically; ``log.txt``; ``used.json`` what the job used
+- ``status.json`` progress (:class:`Status`), replaced atomically; ``log.txt``; ``used.json`` what the job used;
+  ``history.jsonl`` figures to watch over time, one JSON object a line
+- ``checkpoint/`` what a later attempt can go on from; it is linked into that one's ``in/checkpoint/``
 - ``out/`` results; at the end ``DONE`` (sha256 of everything in ``out/``) **or** ``FAILED`` (a :class:`Failure`)
 
 A stage has succeeded when its DONE verifies; whatever a scheduler says is a hint. Every attempt gets a fresh folder.
@@ -122,6 +124,17 @@ class Attempt:
     def log(self) -> Path:
         return self.folder / "log.txt"
 
+    @property
+    def checkpoint(self) -> Path:
+        """Where a stage keeps what it can go on from; each file replaced whole."""
+        return self.folder / "checkpoint"
+
+    @property
+    def earlier(self) -> Path | None:
+        """The checkpoint of an earlier attempt to go on from."""
+        folder = self.inputs / "checkpoint"
+        return folder if folder.is_dir() else None
+
     # --- made by the hub ---
 
     @classmethod
@@ -151,8 +164,9 @@ class Attempt:
             for name, data in documents.items():
                 (inputs / name).write_text(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
             for name, source in files.items():
+                (inputs / name).parent.mkdir(parents=True, exist_ok=True)
                 link(source, inputs / name)
-            manifest = {f.name: sha256(f) for f in sorted(inputs.iterdir())}
+            manifest = {str(f.relative_to(inputs)): sha256(f) for f in sorted(inputs.rglob("*")) if f.is_file()}
             (inputs / "manifest.json").write_text(json.dumps(manifest, indent=1))
             (part / "job.json").write_text(job.model_dump_json(indent=1))
             for name, source in (results or {}).items():
@@ -179,6 +193,15 @@ class Attempt:
         """Tell how far the stage is; called by rank 0 only."""
         finite = {k: float(v) for k, v in values.items() if abs(float(v)) < float("inf")}
         write_whole(self.folder / "status.json", Status(step=step, of=of, doing=doing, values=finite).model_dump_json())
+
+    def record(self, **values: float) -> None:
+        """Add a line to the history that pages draw as curves (time, residuals, forces ...); called by rank 0 only.
+
+        A figure that is not finite is left out. Call it some hundred times a run, not at each of a million steps.
+        """
+        finite = {k: float(v) for k, v in values.items() if abs(float(v)) < float("inf")}
+        with (self.folder / "history.jsonl").open("a") as stream:
+            stream.write(json.dumps(finite) + "\n")
 
     def write(self, name: str, data: Any) -> None:
         """A JSON document into ``out/``."""

@@ -49,7 +49,7 @@ class Benchmark(Frozen):
 class Cost(Frozen):
     """What a run costs on one core of 2025, before anything is known but the number of mesh nodes.
 
-    unknowns = per_node * nodes; seconds = start + a * unknowns**exponent / speedup(ranks);
+    unknowns = fixed + per_node * nodes; seconds = start + a * unknowns**exponent / speedup(ranks);
     bytes = base + per_unknown * unknowns
     """
 
@@ -60,9 +60,10 @@ class Cost(Frozen):
     bytes_base: float = 4e8
     bytes_per_unknown: float = 3e3
     parallel_fraction: float = 0.8
+    fixed: float = 0.0
 
     def unknowns(self, nodes: float) -> int:
-        return round(self.per_node * nodes)
+        return round(self.fixed + self.per_node * nodes)
 
     def seconds(self, nodes: float, ranks: int) -> float:
         speedup = 1 / (1 - self.parallel_fraction + self.parallel_fraction / ranks)
@@ -89,6 +90,7 @@ class Description(Frozen):
     benchmarks: tuple[Benchmark, ...]
     cost: Cost
     orders: tuple[int, ...]
+    domains: tuple[str, ...] = ("part",)
 
 
 class NoParams(Frozen):
@@ -134,10 +136,16 @@ class Solver(ABC):
     cost: ClassVar[Cost]
     #: orders of mesh geometry it can use
     orders: ClassVar[tuple[int, ...]] = (1, 2)
+    #: kinds of hub.case.Domain it can use
+    domains: ClassVar[tuple[str, ...]] = ("part",)
 
     def check(self, bound: BoundCase) -> Sequence[Problem]:
         """What is wrong with a case that has the right form: no support, no load, ... Pure, quick, no PETSc."""
         return ()
+
+    def costs(self, bound: BoundCase) -> Cost:
+        """What this very case costs: more than `cost` where steps in time or grains are counted. Pure, quick."""
+        return self.cost
 
     @abstractmethod
     def solve(self, bound: BoundCase, attempt: Attempt) -> Answer | None:
@@ -170,6 +178,7 @@ class Solver(ABC):
             benchmarks=self.benchmarks,
             cost=self.cost,
             orders=self.orders,
+            domains=self.domains,
         )
 
     def bind(self, case: Case, *, si: bool = False) -> BoundCase:
@@ -219,6 +228,16 @@ class Solver(ABC):
                     code="mesh-order",
                     expected=f"one of {self.orders}",
                     todo="Change the order of the mesh.",
+                )
+            )
+        if case.domain.kind not in self.domains:
+            problems.append(
+                Problem(
+                    where="domain.kind",
+                    found=case.domain.kind,
+                    code="domain",
+                    expected=f"one of {', '.join(self.domains)}",
+                    todo=f"{self.name} solves in these domains only.",
                 )
             )
         if problems:
@@ -298,7 +317,8 @@ def _check(solver: Solver, data: Mapping[str, Any]) -> dict[str, Any]:
         bound = solver.bind(read(data))
     except Refused as refused:
         return {"case": None, "problems": [p.model_dump() for p in refused.problems]}
-    return {"case": solver.in_si(bound), "problems": [p.model_dump() for p in solver.check(bound)]}
+    problems = [p.model_dump() for p in solver.check(bound)]
+    return {"case": solver.in_si(bound), "problems": problems, "cost": solver.costs(bound).model_dump()}
 
 
 def _run(solver: Solver, attempt: Attempt) -> int:

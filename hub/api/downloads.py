@@ -36,8 +36,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.,+-]{0,99}")
 
 def names(folder: Path) -> list[str]:
     """What of a run can be downloaded: the results at its root, and what each stage that is done has made."""
-    found = {n for n in ("result.json", "report.pdf", "fields.vtu") if (folder / n).is_file()}
-    found |= {f"pictures/{f.name}" for f in (folder / "pictures").glob("*.png")}
+    found = {n for n in ("result.json", "report.pdf", "fields.vtu", "moving.vtkhdf") if (folder / n).is_file()}
+    found |= {f"pictures/{f.name}" for f in (folder / "pictures").glob("*.*")}
     try:
         result = json.loads((folder / "result.json").read_bytes())
         found |= {str(n) for n in result.get("files", {}) if (folder / str(n)).is_file()}
