@@ -9,24 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkFiltersCore import vtkTriangleFilter
-from vtkmodules.vtkFiltersGeometry import vtkDataSetSurfaceFilter
-from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
 
 from hub.case import slug
 from hub.result import Answer, View
-from solvers.post import account, scene
+from solvers.post import account, cuts, fields, grains, moving, plots, scene
 from solvers.post.faces import DIRECTIONS, number_faces
-from solvers.post.ink import FAINT, INK, Sheet, beside, narrowed, tag_box
+from solvers.post.fields import Fields, areas, colour_table, scalar
+from solvers.post.ink import FAINT, INK, Sheet, beside, narrowed
+from solvers.post.labels import MARGIN, PANEL, call_out, colour_scale, with_line
 from solvers.post.scene import Floats, Ints, Scene
 from solvers.post.words import Language
 
-PANEL = (1280, 980)
-#: Room around the part for the texts that stand beside it [px].
-MARGIN = (70, 64)
-SCALE_WIDTH = 300
 #: A deformed part is drawn so that its largest displacement is this share of its size.
 SHOWN = 0.07
 #: Where the highest two thousandths of the surface lie beyond this many times the rest, the colours end before them.
@@ -34,91 +27,8 @@ PEAK = 1.6
 #: ... and where the lowest value matters, at so many times it.
 TIMES_LOWEST = 6.0
 
-#: viridis (van der Walt and Smith, matplotlib, CC0): even in lightness, safe for colour-blind readers, at 17 places.
-VIRIDIS = ((68, 1, 84), (72, 24, 106), (71, 45, 123), (66, 64, 134), (59, 82, 139), (51, 99, 141), (44, 114, 142),
-           (38, 130, 142), (33, 145, 140), (31, 160, 136), (40, 174, 128), (63, 188, 115), (94, 201, 98),
-           (132, 212, 75), (173, 220, 48), (216, 226, 25), (253, 231, 37))  # fmt: skip
 #: Paul Tol's "bright" (SRON/EPS/TN/09-002), for conditions.
-CONDITION_COLOURS = ((68, 119, 170), (238, 102, 119), (34, 136, 51), (204, 187, 68), (102, 204, 238), (170, 51, 119))
-
-
-#: Colours (k, 3).
-Colours = npt.NDArray[np.uint8]
-
-
-def colour_table() -> Colours:
-    """viridis as (256, 3), without its darkest part, in which the shape of the part would drown."""
-    at = np.linspace(0, 1, len(VIRIDIS))
-    steps = np.linspace(0.16, 1, 256)
-    return np.stack([np.interp(steps, at, np.array(VIRIDIS)[:, k]) for k in range(3)], axis=1).round().astype(np.uint8)
-
-
-class Fields:
-    """``fields.vtu``: the surface of the part and the values of every point field, on it and everywhere.
-
-    points (n, 3) [m], triangles (m, 3); surface, everywhere : name -> (n or nodes, ...) values in SI
-    """
-
-    def __init__(self, file: Path) -> None:
-        reader = vtkXMLUnstructuredGridReader()
-        reader.SetFileName(str(file))
-        reader.Update()
-        grid = reader.GetOutput()
-        if not grid.GetNumberOfCells():
-            raise ValueError(f"{file.name} holds no cells; expected the mesh with the fields of the solution")
-        skin = vtkDataSetSurfaceFilter()
-        skin.SetInputData(grid)
-        skin.SetNonlinearSubdivisionLevel(1)
-        flat = vtkTriangleFilter()
-        flat.SetInputConnection(skin.GetOutputPort())
-        flat.PassLinesOff()
-        flat.PassVertsOff()
-        flat.Update()
-        self.everywhere, self.nodes = _arrays(grid), vtk_to_numpy(grid.GetPoints().GetData()).astype(float)
-        drawn = flat.GetOutput()
-        self.points = vtk_to_numpy(drawn.GetPoints().GetData()).astype(float)
-        self.triangles = vtk_to_numpy(drawn.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
-        self.surface = _arrays(drawn)
-        self.edges = feature_edges(self.points, self.triangles)
-        #: what :func:`shares` found, by the field that deforms the part
-        self.shares: dict[str | None, list[float]] = {}
-
-
-def _arrays(data: Any) -> dict[str, Floats]:
-    fields = data.GetPointData()
-    return {
-        fields.GetArrayName(i): vtk_to_numpy(fields.GetArray(i)).astype(float)
-        for i in range(fields.GetNumberOfArrays())
-        if fields.GetArray(i) is not None
-    }
-
-
-def scalar(values: Floats, component: int | None) -> Floats:
-    """A scalar field, one component of a vector field, or its magnitude."""
-    if values.ndim == 1:
-        return values
-    return np.asarray(np.linalg.norm(values, axis=1) if component is None else values[:, component])
-
-
-def areas(points: Floats, triangles: Ints) -> Floats:
-    """Twice the area of each triangle (m,) [m2]."""
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1))
-
-
-def feature_edges(points: Floats, triangles: Ints, angle: float = 30.0) -> Ints:
-    """Edges (k, 2) where the surface bends by more than `angle` degrees."""
-    normal = np.cross(
-        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
-    )
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
-    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
-    owner = np.tile(np.arange(len(triangles)), 3)
-    order = np.lexsort(edges.T[::-1])
-    edges, owner = edges[order], owner[order]
-    pair = np.flatnonzero((edges[1:] == edges[:-1]).all(axis=1))
-    bent = (normal[owner[pair]] * normal[owner[pair + 1]]).sum(axis=1) < math.cos(math.radians(angle))
-    return np.asarray(edges[pair[bent]])
+CONDITION_COLOURS = grains.KINDS
 
 
 def hidden(points: Floats, triangles: Ints, view: scene.View, at: Floats) -> bool:
@@ -170,7 +80,7 @@ def magnification(displacement: float, size: float) -> float:
 def draw(attempt: Path) -> list[dict[str, Any]]:
     """Draw everything for the report of an attempt into ``out/pictures/``.
 
-    Returns for each picture: file, kind (``setup`` or ``field``), title, note, alt.
+    Returns for each picture: file, kind (``setup``, ``field`` or ``plot``), title, note, alt.
     Raises OSError, ValueError, KeyError.
     """
     inputs, target = attempt / "in", attempt / "out" / "pictures"
@@ -179,20 +89,40 @@ def draw(attempt: Path) -> list[dict[str, Any]]:
     language = Language(case.get("language", "en"))
     made = []
     acting = account.conditions(case, solver, mesh, verdict, language)
-    if (inputs / "surface.npz").is_file() and acting:
+    surface = None
+    if (inputs / "surface.npz").is_file():
         with np.load(inputs / "surface.npz", allow_pickle=False) as data:
             surface = {name: data[name] for name in ("points", "triangles", "face", "edges")}
+    if surface and acting:
         setup(surface, acting, verdict, language).save(target / "setup.png")
         alt = "; ".join(f"{a.letter}: {a.name}, {a.values}" for a in acting)
         made.append({"file": "setup.png", "kind": "setup", "title": language.say("setup"), "note": "", "alt": alt})
-    if answer.views:
-        fields = Fields(inputs / "fields.vtu")
-        for number, view in enumerate(answer.views, start=1):
-            name = f"{number}-{slug(view.name)}.png"
-            sheet, note, alt = field(fields, view, answer, language)
-            sheet.save(target / name)
-            title = language.of(view.title, view.name)
-            made.append({"file": name, "kind": "field", "title": title, "note": note, "alt": f"{title}. {alt}"})
+    still: Fields | None = None
+    for number, view in enumerate(answer.views, start=1):
+        name = f"{number}-{slug(view.name)}.png"
+        if view.kind.startswith("moving"):
+            film = moving.Film(inputs / "moving.vtkhdf", view, surface, language)
+            film.save(target / Path(name).with_suffix(".webp").name)
+            sheet, note, alt = film.strip()
+        elif view.kind == "grains":
+            sheet, note, alt = grains.picture(grains.read(inputs / "fields.vtu"), view, surface, language)
+        else:
+            still = still or fields.read(inputs / "fields.vtu")
+            draws = {"section": cuts.section, "streamlines": cuts.streamlines}
+            if view.kind in draws:
+                sheet, note, alt = draws[view.kind](still, view, language)
+            elif still.flat:
+                sheet, note, alt = cuts.section(still, view, language)
+            else:
+                sheet, note, alt = field(still, view, answer, language)
+        sheet.save(target / name)
+        title = language.of(view.title, view.name)
+        made.append({"file": name, "kind": "field", "title": title, "note": note, "alt": f"{title}. {alt}"})
+    for curve in answer.curves:
+        name = f"plot-{slug(curve.name)}.png"
+        title = language.of(curve.title, curve.name)
+        alt = plots.draw(curve, language, target / name)
+        made.append({"file": name, "kind": "plot", "title": title, "note": "", "alt": f"{title}. {alt}"})
     return made
 
 
@@ -257,92 +187,15 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
     for key in [k for k in ("mark", "max", "min") if k in places]:
         if hidden(points, fields.triangles, look, places[key]):
             texts[key] += f" ({language.say('behind')})"
-    _call_out(sheet, {key: (look.pixels(place)[0], texts[key]) for key, place in places.items()})
+    call_out(sheet, {key: (look.pixels(place)[0], texts[key]) for key, place in places.items()})
     note = ""
     if view.warp:
         note = language.say("exaggerated", language.number(factor)) if factor > 1 else language.say("true_shape")
     if cut:
         note = "; ".join(filter(None, [note, language.say("higher", f"{show(top)} {sign}".strip())]))
     said = language.say("alt_field", language.of(view.title, view.name), f"{show(low)} {sign}", f"{show(high)} {sign}")
-    sheet = beside([narrowed(sheet, 820), _scale(low, top, cut, colours, (scale, offset, sign), language)])
-    return _with_line(sheet, note), note, said
-
-
-def _with_line(sheet: Sheet, text: str) -> Sheet:
-    """A sheet with a line of small print under it."""
-    if not text:
-        return sheet
-    longer = Sheet(sheet.image.width, sheet.image.height + 44)
-    longer.image.paste(sheet.image, (0, 0))
-    longer.text((24, sheet.image.height + 16), text, 24, anchor="lm", colour=FAINT)
-    return longer
-
-
-def _call_out(sheet: Sheet, places: Mapping[str, tuple[Floats, str]]) -> None:
-    """Dots at the places, and their texts above or below the part with a leader."""
-    taken: list[tuple[float, float, float, float]] = []
-    for key in sorted(places, key=["mark", "max", "min"].index):
-        (x, y, _), text = places[key]
-        left, top, right, bottom = tag_box((0.0, 0.0), text, 26)
-        width, height = right - left, bottom - top
-        spots = [(x + dx, y + dy) for reach in (70, 110, 160, 220, 300)
-                 for dx, dy in ((reach, -reach), (-reach, -reach), (reach, reach), (-reach, reach))]  # fmt: skip
-        for spot in spots:
-            at = (
-                min(max(spot[0], width / 2 + 12), PANEL[0] - width / 2 - 4),
-                min(max(spot[1], height), PANEL[1] - height - 50),
-            )
-            box = (at[0] - width / 2 - 8, at[1] - height / 2 - 8, at[0] + width / 2 + 8, at[1] + height / 2 + 8)
-            if all(box[0] > o[2] or box[2] < o[0] or box[1] > o[3] or box[3] < o[1] for o in taken) and not (
-                box[0] < x < box[2] and box[1] < y < box[3]
-            ):
-                break
-        taken += [box, (x - 14, y - 14, x + 14, y + 14)]
-        sheet.line((x, y), at, width=2, halo=2)
-        sheet.dot((x, y), 7 if key == "mark" else 6)
-        sheet.tag(at, text, 26)
-
-
-def _scale(
-    low: float,
-    top: float,
-    cut: bool,
-    colours: npt.NDArray[np.uint8],
-    unit: tuple[float, float, str],
-    language: Language,
-) -> Sheet:
-    """The colours from `low` to `top` (SI), with round numbers of the unit; an arrow where values go on above."""
-    scale, offset, sign = unit
-    sheet = Sheet(SCALE_WIDTH, PANEL[1])
-    left, right, above, below = 20, 64, 170, PANEL[1] - 150
-    table = colours[::-1]
-    rows = np.linspace(0, 255, below - above).round().astype(int)
-    sheet.paste(np.repeat(table[rows][:, None], right - left, axis=1), (left, above))
-    sheet.pen.rectangle((left, above, right, below), outline=INK, width=2)
-    sheet.text((left, above - 52), sign or "–", 30, anchor="lm", bold=True)
-    first, last = (low - offset) / scale, (top - offset) / scale
-    for value in ticks(first, last):
-        y = below - (below - above) * ((value - first) / (last - first) if last > first else 0.5)
-        sheet.line((right, y), (right + 10, y), width=2)
-        sheet.text((right + 20, y), language.number(value), 28, anchor="lm")
-    if cut:
-        sheet.pen.polygon(
-            [(left, above), (right, above), ((left + right) / 2, above - 26)], fill=tuple(table[0]), outline=INK
-        )
-    return sheet
-
-
-def ticks(first: float, last: float, wanted: int = 8) -> list[float]:
-    """Round numbers between `first` and `last`."""
-    if not last > first:
-        return [first]
-    rough = (last - first) / wanted
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * (1 - 1e-9))
-    start = math.ceil(first / step - 1e-9)
-    return [
-        round(k * step, 12 - math.floor(math.log10(step))) for k in range(start, math.floor(last / step + 1e-9) + 1)
-    ]
+    sheet = beside([narrowed(sheet, 820), colour_scale(low, top, cut, colours, (scale, offset, sign), language)])
+    return with_line(sheet, note), note, said
 
 
 # --- the set-up ---------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def write(attempt: Attempt, drawn: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory(prefix="report-") as work:
         place = Path(work)
         (place / "pictures").mkdir()
-        for picture in (*data["fields"], *data["setup"]):
+        for picture in (*data["fields"], *data["plots"], *data["setup"]):
             _bring(attempt.out / "pictures" / picture["file"], place / "pictures")
         for picture in (*data["faces_picture"], *data["mesh_picture"]):
             _bring(attempt.inputs / picture["file"], place / "pictures")
@@ -121,6 +121,7 @@ def content(inputs: Path, drawn: list[dict[str, Any]]) -> dict[str, Any]:
         "quantities": [_quantity(name, answer, language) for name in key],
         "further": [_quantity(name, answer, language) for name in answer.quantities if name not in key],
         "fields": [p for p in drawn if p["kind"] == "field"],
+        "plots": [p for p in drawn if p["kind"] == "plot"],
         "setup": [p | {"title": say("setup_caption").rstrip(".")} for p in drawn if p["kind"] == "setup"],
         "solver": solver_line,
         "conditions": [

@@ -19,7 +19,8 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray,
 from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkLookupTable, vtkPoints, vtkUnsignedCharArray
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
-from vtkmodules.vtkRenderingCore import vtkActor, vtkLight, vtkPolyDataMapper, vtkRenderer
+from vtkmodules.vtkFiltersSources import vtkSphereSource
+from vtkmodules.vtkRenderingCore import vtkActor, vtkGlyph3DMapper, vtkLight, vtkPolyDataMapper, vtkRenderer
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -100,6 +101,24 @@ def polydata(points: Floats, cells: Ints) -> vtkPolyData:
     return data
 
 
+#: ((k, 3) colours, value of the first, value of the last)
+Table = tuple[npt.NDArray[np.uint8], float, float]
+
+
+def _colour(data: vtkPolyData, mapper: vtkPolyDataMapper, values: Floats, table: Table) -> None:
+    """Colour by `values` (n,) at the points."""
+    colours, low, high = table
+    lookup = vtkLookupTable()
+    rgba = np.c_[colours, np.full(len(colours), 255)].astype(np.uint8)
+    lookup.SetTable(numpy_to_vtk(rgba, deep=True, array_type=VTK_UNSIGNED_CHAR))
+    lookup.SetRange(low, high if high > low else low + 1)
+    data.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(values, dtype=float), deep=True))
+    mapper.SetScalarModeToUsePointData()
+    mapper.SetLookupTable(lookup)
+    mapper.UseLookupTableScalarRangeOn()
+    mapper.InterpolateScalarsBeforeMappingOn()
+
+
 class Scene:
     """Surfaces and lines to be drawn. Raises NoWindow where the machine cannot."""
 
@@ -122,7 +141,7 @@ class Scene:
         colour: tuple[int, int, int] = (205, 210, 216),
         cell_colours: npt.NDArray[np.uint8] | None = None,
         values: Floats | None = None,
-        table: tuple[npt.NDArray[np.uint8], float, float] | None = None,
+        table: Table | None = None,
         opacity: float = 1.0,
         lit: bool = True,
         gentle: bool = False,
@@ -142,16 +161,7 @@ class Scene:
             data.GetCellData().SetScalars(rgb)
             mapper.SetScalarModeToUseCellData()
         elif values is not None and table is not None:
-            colours, low, high = table
-            lookup = vtkLookupTable()
-            rgba = np.c_[colours, np.full(len(colours), 255)].astype(np.uint8)
-            lookup.SetTable(numpy_to_vtk(rgba, deep=True, array_type=VTK_UNSIGNED_CHAR))
-            lookup.SetRange(low, high if high > low else low + 1)
-            data.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(values, dtype=float), deep=True))
-            mapper.SetScalarModeToUsePointData()
-            mapper.SetLookupTable(lookup)
-            mapper.UseLookupTableScalarRangeOn()
-            mapper.InterpolateScalarsBeforeMappingOn()
+            _colour(data, mapper, values, table)
         else:
             mapper.ScalarVisibilityOff()
         if lit and smooth:
@@ -179,13 +189,18 @@ class Scene:
 
     def lines(
         self, points: Floats, edges: Ints, *, colour: tuple[int, int, int] = EDGE, width: float = 1.2,
-        opacity: float = 1.0,
+        opacity: float = 1.0, values: Floats | None = None,
+        table: Table | None = None,
     ) -> None:  # fmt: skip
-        """Add (k, 2) edges, `width` [px]."""
+        """Add (k, 2) edges, `width` [px], of one colour or coloured as in :meth:`surface`."""
         if not len(edges):
             return
-        mapper = vtkPolyDataMapper()
-        mapper.SetInputData(polydata(points, edges))
+        data, mapper = polydata(points, edges), vtkPolyDataMapper()
+        if values is not None and table is not None:
+            _colour(data, mapper, values, table)
+        else:
+            mapper.ScalarVisibilityOff()
+        mapper.SetInputData(data)
         actor = vtkActor()
         actor.SetMapper(mapper)
         look = actor.GetProperty()
@@ -195,9 +210,38 @@ class Scene:
         look.LightingOff()
         self._renderer.AddActor(actor)
 
-    def draw(self, view: View, *, exact: bool = False) -> npt.NDArray[np.uint8]:
-        """The picture (height, width, 3). `exact`: one sample a pixel, no smoothing, colours as given."""
-        factor = 1 if exact else SUPERSAMPLING
+    def spheres(self, points: Floats, radii: Floats, colours: npt.NDArray[np.uint8]) -> None:
+        """Add spheres: centres (n, 3) and radii (n,) [m], a colour (n, 3) each."""
+        data = vtkPolyData()
+        where = vtkPoints()
+        where.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
+        data.SetPoints(where)
+        size = numpy_to_vtk(np.ascontiguousarray(radii, dtype=float), deep=True)
+        size.SetName("radius")
+        data.GetPointData().AddArray(size)
+        rgb = numpy_to_vtk(np.ascontiguousarray(colours), deep=True, array_type=VTK_UNSIGNED_CHAR)
+        data.GetPointData().SetScalars(rgb)
+        ball = vtkSphereSource()
+        ball.SetRadius(1.0)
+        ball.SetThetaResolution(14)
+        ball.SetPhiResolution(10)
+        mapper = vtkGlyph3DMapper()
+        mapper.SetInputData(data)
+        mapper.SetSourceConnection(ball.GetOutputPort())
+        mapper.SetScaleArray("radius")
+        mapper.SetScaleModeToScaleByMagnitude()
+        actor = vtkActor()
+        actor.SetMapper(mapper)
+        actor.GetProperty().SetAmbient(0.5)
+        actor.GetProperty().SetDiffuse(0.6)
+        self._renderer.AddActor(actor)
+
+    def draw(self, view: View, *, exact: bool = False, quick: bool = False) -> npt.NDArray[np.uint8]:
+        """The picture (height, width, 3).
+
+        exact : one sample a pixel, no smoothing, colours as given; quick : one sample a pixel
+        """
+        factor = 1 if exact or quick else SUPERSAMPLING
         width, height = view.width * factor, view.height * factor
         window = _window()
         window.SetSize(width, height)
@@ -218,7 +262,7 @@ class Scene:
         rgb = vtk_to_numpy(taken).reshape(height, width, 3)[::-1]
         if not rgb.any():
             raise NoWindow("the picture is black")
-        if exact:
+        if factor == 1:
             return rgb.copy()
         return np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).reduce(factor))
 

@@ -27,6 +27,7 @@ WORDS: dict[str, dict[str, str]] = {
     "no_bar": {"en": "no error bar", "it": "senza barra d'errore"},
     "method": {"en": "Method", "it": "Metodo"},
     "at": {"en": "at", "it": "in"},
+    "plots": {"en": "Plots", "it": "Grafici"},
     "pictures": {"en": "Results in pictures", "it": "Risultati in figure"},
     "geometry": {"en": "Geometry", "it": "Geometria"},
     "file": {"en": "File", "it": "File"},
@@ -97,6 +98,20 @@ WORDS: dict[str, dict[str, str]] = {
         "it": "i colori terminano a {}; i valori massimi sono oltre",
     },
     "alt_field": {"en": "The part coloured by: {}, from {} to {}.", "it": "Il pezzo colorato secondo: {}, da {} a {}."},
+    "alt_section": {
+        "en": "A section coloured by: {}, from {} to {}.",
+        "it": "Una sezione colorata secondo: {}, da {} a {}.",
+    },
+    "alt_streamlines": {
+        "en": "Streamlines coloured by: {}, from {} to {}.",
+        "it": "Linee di flusso colorate secondo: {}, da {} a {}.",
+    },
+    "alt_grains": {"en": "{} grains coloured by: {}.", "it": "{} grani colorati secondo: {}."},
+    "alt_strip": {"en": "{} at {} moments.", "it": "{} in {} istanti."},
+    "alt_plot": {"en": "{} against {}, lines: {}.", "it": "{} in funzione di {}, linee: {}."},
+    "strip_note": {"en": "the pages show it moving", "it": "nelle pagine si vede in movimento"},
+    "section_at": {"en": "section at {} = {}", "it": "sezione a {} = {}"},
+    "section_through": {"en": "section through {}", "it": "sezione per {}"},
     "faces_caption": {
         "en": "The part as it was read, each face with its number.",
         "it": "Il pezzo come è stato letto, ogni faccia con il suo numero.",

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from hub.meshfile import MeshFile
-from solvers.post import faces, pictures, scene
+from solvers.post import faces, labels, pictures, scene
 from solvers.post import mesh as mesh_stage
 from solvers.post.drawing import WAYS
 from solvers.post.ink import spread
@@ -135,9 +135,9 @@ def test_magnification_is_a_round_number(moved: float, factor: float) -> None:
 
 
 def test_ticks_are_round_and_inside() -> None:
-    assert pictures.ticks(0.0, 126.0) == [0, 20, 40, 60, 80, 100, 120]
-    assert pictures.ticks(-0.3, 0.0)[0] == -0.3
-    assert pictures.ticks(5.0, 5.0) == [5.0]
+    assert labels.ticks(0.0, 126.0) == [0, 20, 40, 60, 80, 100, 120]
+    assert labels.ticks(-0.3, 0.0)[0] == -0.3
+    assert labels.ticks(5.0, 5.0) == [5.0]
 
 
 def test_spread_keeps_order_and_gap() -> None:
