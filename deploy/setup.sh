@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv from the locks, and installs or names what the system lacks. Quick when nothing has changed.
 #   deploy/setup.sh            for using Officina
-#   deploy/setup.sh test       also what its tests need (a browser, CalculiX)
+#   deploy/setup.sh test       also what its tests need (a browser, CalculiX, OpenFOAM, Slurm ...)
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 venv="$root/.venv"
@@ -38,6 +38,15 @@ if [ "$wish" = test ]; then
     have chromium || need chromium
     have ccx || need calculix-ccx
     have pdftotext || need poppler-utils
+    # engines and peers: OpenFOAM, LIGGGHTS
+    have simpleFoam || need openfoam
+    have liggghts || need liggghts
+    # a cluster on this machine, and a database of many users
+    have sbatch || need slurm-wlm
+    have munged || [ -x /usr/sbin/munged ] || need munge
+    have sshd || [ -x /usr/sbin/sshd ] || need openssh-server
+    have ip || [ -x /sbin/ip ] || need iproute2
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need postgresql
 fi
 if [ -n "$missing" ]; then
     missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
