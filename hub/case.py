@@ -351,8 +351,12 @@ class Wanted(Frozen):
 
 
 class Resources(Frozen):
-    """What the run may use. Empty means: as the estimate says."""
+    """What the run may use. Empty means: as the estimate says, and on this machine.
 
+    cluster : where it is solved: the name of a cluster, ``here``, or ``best`` to have it chosen by rule
+    """
+
+    cluster: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")] | None = None
     ranks: Annotated[int, Field(ge=1, le=4096)] | None = None
     memory: Annotated[float, Unit("byte"), Field(gt=0)] | None = None
     time: Annotated[float, Unit("s"), Field(gt=0)] | None = None
