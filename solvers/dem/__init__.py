@@ -1,0 +1,1 @@
+"""Discrete elements: grains and powders followed one by one."""
