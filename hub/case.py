@@ -30,6 +30,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hub.problem import Problem, Refused, excerpt, from_validation, path
+from hub.table import inline
 from hub.units import SI, Area, Direction, Length, Number, Position, Pressure, Unit
 
 #: Largest case file that is read at all.
@@ -516,8 +517,9 @@ def read(data: Mapping[str, Any], *, si: bool = False) -> Case:
         raise Refused(problems) from None
 
 
-def load(source: Path) -> tuple[Case, Path]:
-    """The Case in a folder's ``case.yaml`` or in a file, and the folder that holds its geometry. Raises Refused."""
+def load_data(source: Path) -> tuple[dict[str, Any], Path]:
+    """A case as typed, from a folder's ``case.yaml`` or from a file, with the tables beside it put in place, and the
+    folder that holds its geometry. Raises Refused."""
     file = source / "case.yaml" if source.is_dir() else source
     try:
         text = file.read_bytes() if file.stat().st_size <= MAX_BYTES else b" " * (MAX_BYTES + 1)
@@ -529,7 +531,13 @@ def load(source: Path) -> tuple[Case, Path]:
             "Check the path.",
             "no-such-file",
         ) from None
-    return read(load_yaml(text)), file.parent
+    return inline(load_yaml(text), file.parent), file.parent
+
+
+def load(source: Path) -> tuple[Case, Path]:
+    """The Case in a folder's ``case.yaml`` or in a file, and the folder that holds its geometry. Raises Refused."""
+    data, folder = load_data(source)
+    return read(data), folder
 
 
 def dump(case: Case) -> dict[str, Any]:

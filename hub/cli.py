@@ -92,12 +92,11 @@ def check(
 ) -> None:
     """Say what is right and wrong with a CAD file or a case, before anything runs."""
     if file.is_dir() or file.suffix in {".yaml", ".yml"}:
-        from hub.case import load, load_yaml
+        from hub.case import load_data, read
         from hub.check import check_case
 
-        case, folder = load(file)
-        text = (folder / "case.yaml" if file.is_dir() else file).read_bytes()
-        checked = check_case(load_yaml(text), folder / case.geometry.file)
+        data, folder = load_data(file)
+        checked = check_case(data, folder / read(data).geometry.file)
         if as_json:
             print(checked.model_dump_json(indent=1))
         else:
@@ -353,12 +352,11 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="wait for the end")] = False,
 ) -> None:
     """Send a case to the hub; prints the id of its run."""
-    from hub.case import load, load_yaml
+    from hub.case import load_data, read
 
-    loaded, folder = load(case)
-    data = load_yaml((folder / "case.yaml" if case.is_dir() else case).read_bytes())
+    data, folder = load_data(case)
     client = _client()
-    file = client.upload(folder / loaded.geometry.file)
+    file = client.upload(folder / read(data).geometry.file)
     started = client.submit({**data, "geometry": {**data["geometry"], "file": file["id"]}}, again=again)
     out.print(started["id"])
     if wait:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field
 
 from hub import catalogue
-from hub.case import Frozen, load_yaml
+from hub.case import Frozen, load_data
 from hub.pipeline import run_foreground
 from hub.result import Result
 from hub.solver import Benchmark, Description
@@ -135,7 +135,7 @@ def _compare(case: str, reference: Expected, result: Result) -> Finding:
 
 def _orders(folder: Path, benchmark: Benchmark, references: Sequence[Expected], out: Path) -> Iterator[Finding]:
     """The observed order of convergence on three meshes, each element size 1/sqrt(2) of the one before."""
-    data = load_yaml((folder / "case.yaml").read_bytes())
+    data, _ = load_data(folder)
     size = to_si(str(data["mesh"]["size"]), "m")
     values: list[tuple[float, Result]] = []
     for level in range(3):

@@ -12,14 +12,15 @@ _UNIT_SIGNS = {
     "m2": "m²", "m3": "m³", "cm2": "cm²", "N/mm2": "N/mm²", "m3/s": "m³/s", "m3/h": "m³/h", "W/(m2 K)": "W/(m² K)",
     "W/m2": "W/m²", "W/m3": "W/m³", "W/m2/K": "W/(m² K)", "W/m/K": "W/(m K)", "J/kg/K": "J/(kg K)",
     "1e-6/K": "10⁻⁶/K", "um": "µm", "Nm": "N m", "um/m/K": "10⁻⁶/K", "cm3": "cm³",
-    "kW/m2": "kW/m²", "W/cm3": "W/cm³",
+    "kW/m2": "kW/m²", "W/cm3": "W/cm³", "m2/s": "m²/s", "mm2/s": "mm²/s", "cm2/s": "cm²/s",
 }  # fmt: skip
 
 #: Unit to prefer over the first of hub.units.UNITS where a value would be unreadable in it.
 _OTHERWISE = {
     "N": ("N", "mN"), "m": ("um", "m"), "kg": ("g", "t"), "J": ("kJ", "mJ"), "Pa": ("kPa", "Pa", "GPa"),
     "m**3": ("cm3", "m3"), "W": ("mW", "kW"), "1/K": ("1e-6/K",), "N*m": ("Nmm", "kNm"), "s": ("s", "ms", "min"),
-    "byte": ("MB", "kB"), "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm"),
+    "byte": ("MB", "kB"), "N/m**3": ("N/m3",), "N/m": ("N/m", "kN/mm"), "m/s": ("mm/s",), "m**2": ("m2",),
+    "m**3/s": ("m3/h", "m3/s"), "kg/s": ("kg/h", "g/s"), "Pa*s": ("Pa s",),
 }  # fmt: skip
 
 

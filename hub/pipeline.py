@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hub import catalogue
-from hub.case import digest, load, load_yaml, slug
+from hub.case import digest, load_data, read, slug
 from hub.check import check_case
 from hub.executor import Executor, ExecutorError, Handle, JobState
 from hub.jobrunner import disk_full
@@ -254,9 +254,8 @@ def run_foreground(
     An answer to the very same question that lies in `out` already is returned; a run of it that is still going, or
     was interrupted, is gone on with. Raises Refused for what cannot be read and for a folder that is not a run's.
     """
-    loaded, folder = load(source)
-    settings = load_settings()
-    typed = load_yaml((source / "case.yaml" if source.is_dir() else source).read_bytes())
+    typed, folder = load_data(source)
+    loaded, settings = read(typed), load_settings()
     geometry = folder / loaded.geometry.file
     executor, run = LocalExecutor(settings.home), Run(out.absolute(), settings.cache)
     question = [typed, _content(geometry), ranks, *(catalogue.source_digest(n) for n in (loaded.solver, "meshing"))]

@@ -48,6 +48,7 @@ UNITS: dict[str, tuple[str, ...]] = {
     "kg/s": ("kg/s", "kg/h", "g/s"),
     "m/s": ("m/s", "mm/s", "km/h"),
     "m/s**2": ("m/s2", "g0"),
+    "m**2/s": ("mm2/s", "m2/s", "cm2/s"),
     "rad/s": ("rpm", "rad/s", "Hz"),
     "rad": ("deg", "rad"),
     "Hz": ("Hz", "kHz"),

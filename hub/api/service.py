@@ -13,7 +13,7 @@ from typing import Any
 
 from hub import catalogue
 from hub.api.verdicts import Verdicts, passing
-from hub.case import digest, load_yaml
+from hub.case import digest, load_data
 from hub.check import Checked, check_case
 from hub.problem import Problem, excerpt
 from hub.runfolder import sha256
@@ -61,7 +61,7 @@ class Service:
         """The templates by name."""
         found = {}
         for name, folder in catalogue.templates().items():
-            case = load_yaml((folder / "case.yaml").read_bytes())
+            case, _ = load_data(folder)
             file = folder / case["geometry"]["file"]
             if file.is_file():
                 found[name] = Template(name, case, Geometry(sha256(file), file.name, file))
