@@ -339,7 +339,7 @@ class Mesh(Frozen):
 class Wanted(Frozen):
     """One more quantity in the answer; which kinds there are is the solver's to say.
 
-    at : a point [m]
+    at : a point [m]; to : a second one, for differences
     on : a selection
     component : for example ``z``, ``xx``, ``magnitude``
     """
@@ -348,6 +348,7 @@ class Wanted(Frozen):
     kind: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     on: Text | None = None
     at: Position | None = None
+    to: Position | None = None
     component: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,12}$")] | None = None
 
 
