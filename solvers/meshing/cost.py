@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from solvers.meshing.cad import Floats, Ints, Surface
-from solvers.meshing.sizing import FILL, Sizing
+from solvers.meshing.sizing import FILL, TRIANGLE, Sizing
 
 #: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 2 sizes.
 GROWTH, LAYERS = 0.5, 30
-#: Area of the regular triangle over the square of its side.
-TRIANGLE = 0.433
 
 
 def predict(surface: Surface, made: Sizing, wanted: Sizing, volume: float) -> tuple[int, int]:

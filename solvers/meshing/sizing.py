@@ -15,11 +15,15 @@ Fineness = Literal["coarse", "normal", "fine"]
 
 #: Tetrahedra that would fill the part at the largest size; curvature and small features add to them.
 BULK: dict[Fineness, float] = {"coarse": 1_000, "normal": 3_500, "fine": 14_000}
+#: Triangles that would cover a plane domain at the largest size.
+BULK_FLAT: dict[Fineness, float] = {"coarse": 600, "normal": 2_500, "fine": 10_000}
 #: Elements around a full circle.
 AROUND: dict[Fineness, int] = {"coarse": 8, "normal": 12, "fine": 20}
 #: Volume of the tetrahedra that meshers make over the cube of the size asked for: the regular one has
 #: 1/(6 sqrt 2) = 0.118, packed ones are measured to be near it.
 FILL = 0.118
+#: Area of the regular triangle over the square of its side.
+TRIANGLE = 0.433
 #: The smallest size that curvature may ask for, over the largest size: tiny fillets must not eat the whole mesh.
 SMALLEST: dict[Fineness, float] = {"coarse": 1 / 4, "normal": 1 / 6, "fine": 1 / 10}
 #: No size is larger than this part of the diagonal of the box.
@@ -35,13 +39,17 @@ class Sizing:
     around: int
 
 
-def sizing(mesh: Mesh, volume: float, diagonal: float, *, unit: float = 1.0) -> Sizing:
+def sizing(mesh: Mesh, volume: float, diagonal: float, *, unit: float = 1.0, flat: bool = False) -> Sizing:
     """The sizes for a part.
 
     volume [unit3], diagonal [unit] of the part's box; unit : metres in one unit of the model
+    flat : a plane domain, of which `volume` is the area [unit2]
     """
     fineness = mesh.fineness
-    largest = min((volume / (FILL * BULK[fineness])) ** (1 / 3), diagonal * WIDEST)
+    if flat:
+        largest = min((volume / (TRIANGLE * BULK_FLAT[fineness])) ** (1 / 2), diagonal * WIDEST)
+    else:
+        largest = min((volume / (FILL * BULK[fineness])) ** (1 / 3), diagonal * WIDEST)
     if mesh.size is not None:
         largest = mesh.size / unit
     return Sizing(largest, largest * SMALLEST[fineness], AROUND[fineness])
@@ -85,12 +93,13 @@ def narrow_faces(topology: Topology, size: Sizing) -> None:
         gmsh.model.mesh.setSize([(0, point)], local)
 
 
-def refine(places: list[tuple[list[int], float]], size: Sizing) -> None:
-    """Finer elements on faces: (tags of faces, size) each; from there they grow by a third of the distance."""
+def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2) -> None:
+    """Finer elements on faces, or on edges (dim 1): (tags, size) each; from there they grow by a third of the
+    distance."""
     fields = []
-    for faces, local in places:
+    for tags, local in places:
         distance = gmsh.model.mesh.field.add("Distance")
-        gmsh.model.mesh.field.setNumbers(distance, "SurfacesList", faces)
+        gmsh.model.mesh.field.setNumbers(distance, "SurfacesList" if dim == 2 else "CurvesList", tags)
         gmsh.model.mesh.field.setNumber(distance, "Sampling", 40)
         threshold = gmsh.model.mesh.field.add("Threshold")
         growth = max(size.largest - local, 0.0) * 3

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import hub
-from hub.case import Case, read
+from hub.case import Case, Plane, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.meshfile import MeshFile
 from hub.problem import Refused
@@ -62,11 +62,12 @@ def mesh(attempt: Attempt) -> None:
     attempt.write_status(2, 3, "drawing the mesh")
     _draw("mesh", attempt.out, attempt.out / "mesh.png")
     numbers = made.numbers
-    print(
-        f"{numbers['nodes']} nodes, {numbers['tets']} tetrahedra, smallest scaled Jacobian "
-        f"{numbers['scaled_jacobian']['min']:.3g}, {numbers['seconds']:.1f} s"
-    )
-    attempt.write_status(3, 3, "meshed", nodes=numbers["nodes"], tets=numbers["tets"])
+    kind = next(k for k in ("tets", "triangles") if k in numbers)
+    said = [f"{numbers['nodes']} nodes", f"{numbers[kind]} {'tetrahedra' if kind == 'tets' else kind}"]
+    if "scaled_jacobian" in numbers:
+        said.append(f"smallest scaled Jacobian {numbers['scaled_jacobian']['min']:.3g}")
+    print(", ".join([*said, f"{numbers['seconds']:.1f} s"]))
+    attempt.write_status(3, 3, "meshed", **{"nodes": numbers["nodes"], kind: numbers[kind]})
 
 
 def build(
@@ -102,24 +103,24 @@ def build(
     factor, _ = scale(geometry, kind, case.geometry.unit)
     with cad.session(threads=threads or len(os.sched_getaffinity(0))):
         parts = tetmesh.prepare(geometry, kind, bonded=case.geometry.contacts == "bonded")
-        made = tetmesh.mesh(
-            parts,
-            case.mesh,
-            faces,
-            factor,
-            known=verdict.faces,
-            progress=progress,
-            left=left if callable(left) else lambda: float("inf"),
-        )
-    return made
+        until = left if callable(left) else lambda: float("inf")
+        given_on = {"known": verdict.faces, "progress": progress, "left": until}
+        if isinstance(case.domain, Plane):
+            from solvers.meshing import planar
+
+            return planar.mesh(parts, faces[case.domain.face], case.mesh, faces, factor, **given_on)
+        return tetmesh.mesh(parts, case.mesh, faces, factor, **given_on)
 
 
 def write_vtu(made: MeshFile, file: Path) -> None:
     """The mesh for ParaView."""
     import meshio
 
-    kind = "tetra10" if made.order == 2 else "tetra"
-    grid = meshio.Mesh(made.points, [(kind, made.cells)], cell_data={"body": [made.cell_body.astype(np.int32)]})
+    kinds = {10: "tetra10", 4: "tetra", 6: "triangle6", 3: "triangle"}
+    cells, what, mark = made.cells, "body", made.cell_body
+    if not len(cells):  # walls
+        cells, what, mark = made.facets, "face", made.facet_face
+    grid = meshio.Mesh(made.points, [(kinds[cells.shape[1]], cells)], cell_data={what: [mark.astype(np.int32)]})
     grid.write(file, file_format="vtu", binary=True)
 
 

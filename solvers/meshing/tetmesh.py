@@ -261,7 +261,7 @@ def _collect(
         )
     surface = cad.Surface(points, facets_all[:, :3], facet_face_all.astype(np.int64), np.empty((0, 2), np.int64))
     faces = [
-        _as_known(f, [known[i] for i in parts.came_from[f.index] if known])
+        as_known(f, [known[i] for i in parts.came_from[f.index] if known])
         for f in cad.faces(topology, surface, factor)
     ]
     jacobian = gmsh.model.mesh.getElementQualities(everything, "minSJ")
@@ -270,8 +270,8 @@ def _collect(
     numbers = numbers_of(points * factor, cells_all, float(sum(cad_volumes)) * factor**3) | {
         "size": size.largest * factor,
         "worst_place": [float(c) for c in worst * factor],
-        "scaled_jacobian": _spread(jacobian),
-        "sicn": _spread(sicn),
+        "scaled_jacobian": spread(jacobian),
+        "sicn": spread(sicn),
         "seconds": round(seconds, 3),
         "mesher": f"gmsh {gmsh.GMSH_API_VERSION}",
     }
@@ -288,7 +288,7 @@ def _collect(
     )
 
 
-def _as_known(face: Face, origins: Sequence[Face]) -> Face:
+def as_known(face: Face, origins: Sequence[Face]) -> Face:
     """A face with the names and the colour of those it is a piece of: cutting bodies loses them."""
     names = dict.fromkeys([n for f in origins for n in f.names] or face.names)
     return face.model_copy(
@@ -343,8 +343,8 @@ def numbers_of(points: Floats, cells: Ints, cad_volume: float) -> dict[str, Any]
         "nodes": len(points),
         "tets": len(cells),
         "order": 2 if cells.shape[1] == 10 else 1,
-        "shape": _spread(shape(points[cells[:, :4]])),
-        "scaled_jacobian": _spread(scaled_jacobian(points[cells])),
+        "shape": spread(shape(points[cells[:, :4]])),
+        "scaled_jacobian": spread(scaled_jacobian(points[cells])),
         **_edges(points, cells),
         "volume": float(volume(points[cells]).sum()),
         "cad_volume": cad_volume,
@@ -359,7 +359,7 @@ def shape(corners: Floats) -> Floats:
     return np.asarray(np.sign(filled) * 12 * np.cbrt(3 * np.abs(filled)) ** 2 / np.maximum(squares, 1e-300))
 
 
-def _spread(values: Floats) -> dict[str, float]:
+def spread(values: Floats) -> dict[str, float]:
     return {"min": float(values.min()), "mean": float(values.mean())}
 
 
