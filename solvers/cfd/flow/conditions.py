@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from hub.case import Material, Text
+from hub.case import Material
 from hub.solver import BoundCase, Frozen
 from hub.table import Columns, Table
 from hub.units import Area, Direction, Length, Number, Position, Pressure, Unit, Vector
@@ -188,15 +188,6 @@ class Symmetry(OnFaces):
     kind: Literal["symmetry"]
 
 
-class Periodic(OnFaces):
-    """What leaves through one face enters through another of the same shape."""
-
-    kind: Literal["periodic"]
-    on: Annotated[tuple[Text, ...], Field(min_length=1, max_length=1)]
-    to: Text = Field(description="the selection on the other side")
-    pressure_drop: Pressure = Field(0.0, description="from `on` to `to`, which drives the flow")
-
-
 class Radiation(OnFaces):
     """The faces exchange radiation with surroundings much larger than they are: e sigma (T_s^4 - T^4)."""
 
@@ -205,7 +196,7 @@ class Radiation(OnFaces):
     surroundings: Kelvin
 
 
-FLOW = (Inlet, Outlet, Wall, Slip, Symmetry, Periodic)
+FLOW = (Inlet, Outlet, Wall, Slip, Symmetry)
 THERMAL = (Temperature, HeatFlux, HeatFlow, Convection, Radiation, HeatSource, Dissipation)
 CONDITIONS = FLOW + THERMAL
 
