@@ -138,6 +138,8 @@ class Solver(ABC):
     orders: ClassVar[tuple[int, ...]] = (1, 2)
     #: kinds of hub.case.Domain it can use
     domains: ClassVar[tuple[str, ...]] = ("part",)
+    #: one process is started whatever the ranks of the job: the solver starts those of an outside engine itself
+    starts_own_ranks: ClassVar[bool] = False
 
     def check(self, bound: BoundCase) -> Sequence[Problem]:
         """What is wrong with a case that has the right form: no support, no load, ... Pure, quick, no PETSc."""
@@ -156,7 +158,8 @@ class Solver(ABC):
         """The argv of the run; the attempt's folder is appended."""
         package = sys.modules[type(self).__module__].__package__  # the folder, wherever in it the class is
         assert package
-        return ["mpiexec", "-n", str(ranks), sys.executable, "-m", package, "run"]
+        launcher = [] if self.starts_own_ranks else ["mpiexec", "-n", str(ranks)]
+        return [*launcher, sys.executable, "-m", package, "run"]
 
     # --- what follows from the above ---
 
@@ -327,7 +330,7 @@ def _run(solver: Solver, attempt: Attempt) -> int:
 
     comm = MPI.COMM_WORLD
     try:
-        expected = attempt.job().ranks
+        expected = 1 if solver.starts_own_ranks else attempt.job().ranks
         if comm.size != expected:
             raise StageError(
                 "wrong-ranks",
