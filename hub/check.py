@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.problem import Problem, Refused, excerpt, path
 from hub.selection import resolve_all
 from hub.solver import Cost
+
+#: Volume of a tetrahedron over the cube, and area of a triangle over the square, of the size asked for.
+FILL, TRIANGLE = 0.118, 0.433
 
 
 class Estimate(Frozen):
@@ -82,7 +85,7 @@ def check_case(
     problems += unmatched
     if verdict.bodies:
         problems += _bodies(case, verdict)
-    return Checked(problems=tuple(problems), case=case_si, faces=faces, estimate=_estimate(case, verdict, cost))
+    return Checked(problems=tuple(problems), case=case_si, faces=faces, estimate=_estimate(case, verdict, faces, cost))
 
 
 def with_materials(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,11 +160,14 @@ def ranks_here() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _estimate(case: Case, verdict: GeometryVerdict, cost: Cost | None) -> Estimate | None:
+def _estimate(
+    case: Case, verdict: GeometryVerdict, faces: Mapping[str, Sequence[int]], cost: Cost | None
+) -> Estimate | None:
     cost = cost or catalogue.describe(case.solver).cost
-    nodes = 0.0 if case.domain.kind == "walls" else verdict.nodes(case.mesh)
+    nodes = verdict.nodes(case.mesh, case.domain.kind)
     if nodes is None:
         return None
+    nodes += _along_faces(case, verdict, faces)
     ranks = case.resources.ranks or ranks_here()
     return Estimate(
         nodes=round(nodes),
@@ -170,3 +176,33 @@ def _estimate(case: Case, verdict: GeometryVerdict, cost: Cost | None) -> Estima
         memory=cost.memory(nodes, ranks),
         ranks=ranks,
     )
+
+
+def _along_faces(case: Case, verdict: GeometryVerdict, faces: Mapping[str, Sequence[int]]) -> float:
+    """Nodes that refinements and layers add: their sizes s grow by a third of the distance to the size h of the mesh.
+
+    In space that is area / (FILL s^3) integrated over the distance, in a plane length / (TRIANGLE s^2).
+    """
+    flat = case.domain.kind == "plane"
+    table = verdict.domains.get(case.domain.kind) or verdict.cost
+    if not table or case.domain.kind == "walls":
+        return 0.0
+    largest = case.mesh.size or table[case.mesh.fineness].size
+    depth = verdict.size[2] if verdict.size and verdict.size[2] > 0 else 1.0
+
+    def extent(name: str) -> float:
+        mine = faces.get(name) or (range(len(verdict.faces)) if name == "part" else ())
+        return sum(verdict.faces[i].area for i in mine) / (depth if flat else 1.0)
+
+    sizes: dict[str, float] = {}
+    nodes = 0.0
+    for refined in case.mesh.refine:
+        size = sizes[refined.on] = min(refined.size, largest)
+        if flat:
+            nodes += 2 * extent(refined.on) * 3 / TRIANGLE * (1 / size - 1 / largest)
+        else:
+            nodes += 1.4 * extent(refined.on) * 1.5 / FILL * (1 / size**2 - 1 / largest**2)
+    for layers in case.mesh.layers:
+        size = sizes.get(layers.on, largest)
+        nodes += layers.count * extent(layers.on) * (4 / size if flat else 4 / (TRIANGLE * size**2))
+    return nodes

@@ -43,6 +43,9 @@ LARGEST_IN_INCHES = 1.0
 THIN = 1 / 200
 
 
+Fineness = Literal["coarse", "normal", "fine"]
+
+
 class Limits(Frozen):
     """What opening one file may cost: size of the file [byte], wall time [s], memory [byte], files written [byte]."""
 
@@ -68,7 +71,7 @@ class Contact(Frozen):
 
 
 class MeshCost(Frozen):
-    """What a mesh will have: largest element size [m], nodes and tetrahedra of second order."""
+    """What a mesh will have: largest element size [m], nodes and elements of second order (triangles in a plane)."""
 
     size: float
     nodes: int
@@ -81,6 +84,7 @@ class Facts(Frozen):
     unit : the unit its numbers were read in, None if the file does not say
     wires : curves that bound no face
     thinnest : smallest wall seen [m]
+    cost : of meshing the part; domains : the same for other kinds of domain (hub.case.Domain)
     """
 
     unit: str | None = None
@@ -93,7 +97,8 @@ class Facts(Frozen):
     wires: int = 0
     contacts: tuple[Contact, ...] = ()
     thinnest: float | None = None
-    cost: dict[Literal["coarse", "normal", "fine"], MeshCost] = Field(default_factory=dict)
+    cost: dict[Fineness, MeshCost] = Field(default_factory=dict)
+    domains: dict[str, dict[Fineness, MeshCost]] = Field(default_factory=dict)
     notes: tuple[Problem, ...] = ()
 
 
@@ -119,7 +124,8 @@ class GeometryVerdict(Frozen):
     nonmanifold_edges: int = 0
     contacts: tuple[Contact, ...] = ()
     thinnest: float | None = None
-    cost: dict[Literal["coarse", "normal", "fine"], MeshCost] = Field(default_factory=dict)
+    cost: dict[Fineness, MeshCost] = Field(default_factory=dict)
+    domains: dict[str, dict[Fineness, MeshCost]] = Field(default_factory=dict)
     isolation: dict[str, str] = Field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
@@ -128,14 +134,17 @@ class GeometryVerdict(Frozen):
         found = {p.severity for p in self.problems}
         return "refused" if "error" in found else "asks" if "question" in found else "accepted"
 
-    def nodes(self, mesh: Mesh) -> float | None:
-        """Nodes the mesh of a case will have, about; None where no mesh can be made."""
-        if not self.cost:
+    def nodes(self, mesh: Mesh, domain: str = "part") -> float | None:
+        """Nodes the mesh of a case will have, about; None where no mesh can be made. `domain`: its kind."""
+        if domain == "walls":
+            return 0.0
+        table = self.cost if domain == "part" else self.domains.get(domain)
+        if not table:
             return None
         if mesh.size is None:
-            return float(self.cost[mesh.fineness].nodes)
-        near = min(self.cost.values(), key=lambda c: abs(c.size / mesh.size - 1))  # type: ignore[operator]
-        return near.nodes * (near.size / mesh.size) ** 3
+            return float(table[mesh.fineness].nodes)
+        near = min(table.values(), key=lambda c: abs(c.size / mesh.size - 1))  # type: ignore[operator]
+        return near.nodes * (near.size / mesh.size) ** (2 if domain == "plane" else 3)
 
     def sentence(self, language: Literal["en", "it"] = "en") -> str:
         """What was read, in one sentence."""
@@ -387,6 +396,7 @@ def _judge(
         contacts=facts.contacts,
         thinnest=facts.thinnest,
         cost=facts.cost,
+        domains=facts.domains,
         isolation=isolation,
         problems=tuple(problems),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import dist, hypot, log, sqrt
 from typing import Protocol
 
 from hub.case import (
+    Around,
     ByColour,
     ByName,
     ByRule,
@@ -14,6 +15,7 @@ from hub.case import (
     Case,
     FaceType,
     Frozen,
+    Plane,
     Selection,
     Signature,
     Together,
@@ -127,7 +129,50 @@ def resolve_all(case: Case, verdict: _Part) -> tuple[dict[str, list[int]], list[
             problems.append(found)
         else:
             faces[name] = found
-    return faces, problems
+    return faces, problems + _domain(case, verdict.faces, faces)
+
+
+def _domain(case: Case, faces: Sequence[Face], chosen: Mapping[str, Sequence[int]]) -> list[Problem]:
+    """What the domain of a case asks of the faces it names."""
+    domain = case.domain
+    if isinstance(domain, Plane) and domain.face in chosen:
+        mine = [faces[i] for i in chosen[domain.face]]
+        wrong = [f for f in mine if f.normal is None or abs(f.normal[2]) < ALIGNED]
+        heights = [f.centroid[2] for f in mine]
+        if wrong:
+            return [
+                Problem(
+                    where="domain.face",
+                    found=in_words(wrong[0]),
+                    expected="a flat face with the normal z or -z: x and y of the plane are those of the part",
+                    todo="Choose such a face, or turn the part in the CAD system.",
+                    code="not-level",
+                )
+            ]
+        if max(heights) - min(heights) > 1e-6 * _extent(faces):
+            return [
+                Problem(
+                    where="domain.face",
+                    found=f"{len(mine)} faces at different heights z",
+                    expected="one flat face, or faces in one plane",
+                    todo="Choose the faces of one side only.",
+                    code="not-level",
+                )
+            ]
+    if isinstance(domain, Around):
+        across = {"symmetry": domain.symmetry, "ground": None if domain.ground is None else "-z"}
+        for key, way in across.items():
+            if way is not None and abs(domain.along["xyz".index(way[-1])]) > 1e-6:
+                return [
+                    Problem(
+                        where=f"domain.{key}",
+                        found=f"{way}, while the flow goes along {_show(domain.along)}",
+                        expected="a plane along the flow",
+                        todo="Correct along or the plane; the ground lies below the part, in -z.",
+                        code="domain-across",
+                    )
+                ]
+    return []
 
 
 def _question(code: str, where: str, found: str, expected: str, todo: str, candidates: Sequence[Face] = ()) -> Problem:

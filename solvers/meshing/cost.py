@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hub.case import Mesh
+from hub.intake import Fineness, MeshCost
+from hub.selection import ALIGNED, Face
 from solvers.meshing.cad import Floats, Ints, Surface
-from solvers.meshing.sizing import FILL, TRIANGLE, Sizing
+from solvers.meshing.sizing import BULK_FLAT, FILL, TRIANGLE, Sizing, sizing
 
 #: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 2 sizes.
 GROWTH, LAYERS = 0.5, 30
@@ -31,6 +34,20 @@ def predict(surface: Surface, made: Sizing, wanted: Sizing, volume: float) -> tu
     facets = len(area) / finer**2
     vertices = tets / 6 + facets / 4
     return round(2 * vertices + tets + facets / 2), round(tets)
+
+
+def level_cost(faces: Sequence[Face]) -> dict[Fineness, MeshCost]:
+    """The mesh of the largest face with the normal z or -z as a plane domain; empty where there is none."""
+    level = [f for f in faces if f.normal is not None and abs(f.normal[2]) > ALIGNED]
+    if not level:
+        return {}
+    area = max(f.area for f in level)
+    found: dict[Fineness, MeshCost] = {}
+    for fineness in BULK_FLAT:
+        size = sizing(Mesh(fineness=fineness), area, np.inf, flat=True).largest
+        triangles = 1.1 * area / (TRIANGLE * size**2)
+        found[fineness] = MeshCost(size=size, nodes=round(2.05 * triangles), tets=round(triangles))
+    return found
 
 
 def thinnest(surface: Surface, owners: Sequence[Sequence[int]], *, rays: int = 400) -> float | None:

@@ -107,8 +107,7 @@ def mesh(
         facet_face=face.astype(np.int32),
         bodies=[{"name": topology.names[k], "volume": float(covered[k])} for k in there],
         faces=[
-            f.model_copy(update={"bodies": tuple(there.index(b) for b in f.bodies if b in there)}).model_dump(mode="json")
-            for f in described
+            f.model_dump(mode="json") | {"bodies": [there.index(b) for b in f.bodies if b in there]} for f in described
         ],
         selections=chosen,
         numbers=numbers_of(points, cells, area * factor**2)

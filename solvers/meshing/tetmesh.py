@@ -261,8 +261,7 @@ def _collect(
         )
     surface = cad.Surface(points, facets_all[:, :3], facet_face_all.astype(np.int64), np.empty((0, 2), np.int64))
     faces = [
-        as_known(f, [known[i] for i in parts.came_from[f.index] if known])
-        for f in cad.faces(topology, surface, factor)
+        as_known(f, [known[i] for i in parts.came_from[f.index] if known]) for f in cad.faces(topology, surface, factor)
     ]
     jacobian = gmsh.model.mesh.getElementQualities(everything, "minSJ")
     sicn = gmsh.model.mesh.getElementQualities(everything, "minSICN")
