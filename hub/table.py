@@ -87,7 +87,7 @@ class Table(BaseModel):
         return tuple(zero + (one - zero) * v for v in values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a type's marks must have a hash, which mappings have not
 class Columns:
     """Marks what a table must hold: ``Annotated[Table, Columns({"t": "s"}, {"u": "m/s", "Q": "m**3/s"}, rising="t")]``.
 
