@@ -51,9 +51,15 @@ def sides_as_edges(triangles: Ints) -> Ints:
 
 def draw(folder: Path, target: Path) -> None:
     """Write the picture of the mesh in `folder`. Raises OSError, ValueError."""
-    mesh = MeshFile.read(folder)
-    corners = mesh.cells[:, :4]
-    picture(mesh.points, corners, quality(mesh.points, corners), Language.of_case(folder)).save(target)
+    mesh, language = MeshFile.read(folder), Language.of_case(folder)
+    if not len(mesh.cells):
+        sheet = walls(mesh, language)
+    elif mesh.dimension == 2:
+        sheet = plane(mesh, language)
+    else:
+        corners = mesh.cells[:, :4]
+        sheet = picture(mesh.points, corners, quality(mesh.points, corners), language)
+    sheet.save(target)
 
 
 def picture(points: Floats, corners: Ints, good: Floats, language: Language) -> Sheet:
@@ -78,7 +84,60 @@ def picture(points: Floats, corners: Ints, good: Floats, language: Language) -> 
     return sheet
 
 
-def _histogram(sheet: Sheet, good: npt.NDArray[np.float64], corners: int, language: Language) -> None:
+def plane(mesh: MeshFile, language: Language) -> Sheet:
+    """The triangles of a plane domain, whole and near the smallest, and a histogram of quality beside them."""
+    points, corners = mesh.points, mesh.cells[:, :3]
+    a, b, c = (points[corners[:, k]] for k in range(3))
+    area = np.cross(b - a, c - a)[:, 2] / 2
+    squares = sum(((p - q) ** 2).sum(axis=1) for p, q in ((a, b), (b, c), (c, a)))
+    good = 4 * np.sqrt(3) * area / squares  # Bank and Smith, SIAM J. Numer. Anal. 34, 1997, 979-997
+    if mesh.order == 2:
+        flat, edges = _bent(mesh.cells)
+    else:
+        flat, edges = corners, sides_as_edges(corners)
+    low, high = points.min(axis=0), points.max(axis=0)
+    wide, tall = (high - low)[:2]
+    above = min(max(round((PANEL[0] - 72) * tall / wide) + 60, 160), PANEL[1] // 2)
+    middle = points[corners[int(np.argmin(area))]].mean(axis=0)
+    around = 6 * np.sqrt(np.median(np.sort(area)[: max(len(area) // 5, 1)])) * 4
+    near = middle + np.array([[-around, -around, 0], [around, around, 0]]) / 2
+    sheet = Sheet(PANEL[0] + SIDE, PANEL[1])
+    for shown, at, size in ((points, 0, above), (near, above, PANEL[1] - above)):
+        view = View.fit(shown, (0.0, 0.0, 1.0), (PANEL[0], size), (36, 18))
+        scene = Scene()
+        scene.surface(points, flat, colour=SKIN, lit=False)
+        scene.lines(points, edges, colour=LINE, width=0.8 if at else 0.5)
+        sheet.paste(scene.draw(view), (0, at))
+    _histogram(sheet, good, len(np.unique(corners)), language, "triangles")
+    return sheet
+
+
+def _bent(cells: Ints) -> tuple[Ints, Ints]:
+    """(triangles, edges) through the middle nodes of triangles of second order (n, 6)."""
+    parts = cells[:, [[0, 3, 5], [3, 1, 4], [5, 4, 2], [3, 4, 5]]].reshape(-1, 3)
+    halves = np.sort(cells[:, [[0, 3], [3, 1], [1, 4], [4, 2], [2, 5], [5, 0]]].reshape(-1, 2), axis=1)
+    return parts, np.unique(halves, axis=0)
+
+
+def walls(mesh: MeshFile, language: Language) -> Sheet:
+    """The triangles that grains will meet, seen from outside, and the quality of their shapes."""
+    points, corners = mesh.points, mesh.facets[:, :3]
+    view = View.fit(points, (-1.0, -1.25, 0.9), PANEL, (36, 36))
+    scene = Scene()
+    scene.surface(points, corners, colour=SKIN, smooth=False)
+    scene.lines(points, sides_as_edges(corners), colour=LINE, width=0.8)
+    a, b, c = (points[corners[:, k]] for k in range(3))
+    squares = sum(((p - q) ** 2).sum(axis=1) for p, q in ((a, b), (b, c), (c, a)))
+    good = 2 * np.sqrt(3) * np.linalg.norm(np.cross(b - a, c - a), axis=1) / squares
+    sheet = Sheet(PANEL[0] + SIDE, PANEL[1])
+    sheet.paste(scene.draw(view))
+    _histogram(sheet, good, len(np.unique(corners)), language, "triangles")
+    return sheet
+
+
+def _histogram(
+    sheet: Sheet, good: npt.NDArray[np.float64], corners: int, language: Language, what: str = "tetrahedra"
+) -> None:
     left, right, top, bottom = PANEL[0] + 70, PANEL[0] + SIDE - 40, 210, PANEL[1] - 170
     counts, _ = np.histogram(np.clip(good, 0, 1), bins=20, range=(0, 1))
     most = max(int(counts.max()), 1)
@@ -94,7 +153,7 @@ def _histogram(sheet: Sheet, good: npt.NDArray[np.float64], corners: int, langua
         sheet.line((x, bottom), (x, bottom + 8), colour=FAINT, width=2)
         sheet.text((x, bottom + 30), language.number(k / 5), 24, colour=FAINT)
     say, middle = language.say, (left + right) / 2
-    sheet.text((left, 60), say("tetrahedra", language.number(len(good))), 32, anchor="lm", bold=True)
+    sheet.text((left, 60), say(what, language.number(len(good))), 32, anchor="lm", bold=True)
     sheet.text((left, 112), say("corners", language.number(corners)), 26, anchor="lm", colour=FAINT)
     sheet.text((left, top - 30), language.number(most), 22, anchor="lm", colour=FAINT)
     sheet.text((middle, bottom + 74), say("shape_quality"), 26)

@@ -73,6 +73,7 @@ WORDS: dict[str, dict[str, str]] = {
     "page": {"en": "Page {} of {}", "it": "Pagina {} di {}"},
     "figure": {"en": "Figure", "it": "Figura"},
     "tetrahedra": {"en": "{} tetrahedra", "it": "{} tetraedri"},
+    "triangles": {"en": "{} triangles", "it": "{} triangoli"},
     "corners": {"en": "{} corners", "it": "{} vertici"},
     "shape_quality": {"en": "shape quality (1 = regular)", "it": "qualità di forma (1 = regolare)"},
     "mean": {"en": "mean", "it": "media"},
