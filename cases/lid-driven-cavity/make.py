@@ -1,0 +1,16 @@
+"""Draws ``cavity.step``: a square of 1000 as a slab 20 thick; lengths in mm.
+
+Run ``python make.py`` in this folder.
+"""
+
+import gmsh
+
+gmsh.initialize()
+gmsh.option.setNumber("General.Terminal", 0)
+gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
+cad = gmsh.model.occ
+cad.addBox(0, 0, 0, 1000, 1000, 20)
+cad.synchronize()
+assert len(gmsh.model.getEntities(3)) == 1
+gmsh.write("cavity.step")
+gmsh.finalize()
