@@ -27,7 +27,7 @@ class Part:
     """A part as the solvers see it. Collective over ``mesh.comm``.
 
     file : the mesh file, whole on every rank
-    mesh : tetrahedra of order 1 or 2, no ghost cells
+    mesh : tetrahedra, or triangles of a plane domain (two coordinates), of order 1 or 2, no ghost cells
     bodies : cell tags, the value is the index into ``file.bodies``
     faces : facet tags of outer and interface facets, the value is the index into ``file.faces``
     """
@@ -65,16 +65,18 @@ def read(folder: Path, comm: MPI.Intracomm = MPI.COMM_WORLD) -> Part:
 
 def distribute(file: MeshFile, comm: MPI.Intracomm = MPI.COMM_WORLD) -> Part:
     """The mesh of a MeshFile, its cells partitioned over the ranks of `comm`."""
-    element = basix.ufl.element("Lagrange", "tetrahedron", file.order, shape=(3,))
-    order = dolfinx.cpp.io.perm_vtk(dmesh.CellType.tetrahedron, file.cells.shape[1])
+    dim = file.dimension
+    shape = dmesh.CellType.tetrahedron if dim == 3 else dmesh.CellType.triangle
+    element = basix.ufl.element("Lagrange", shape.name, file.order, shape=(dim,))
+    order = dolfinx.cpp.io.perm_vtk(shape, file.cells.shape[1])
     cells = _share(file.cells, comm)[:, order]
-    mesh = dmesh.create_mesh(comm, cells, element, _share(file.points, comm))
+    mesh = dmesh.create_mesh(comm, cells, element, _share(file.points[:, :dim], comm))
     topology = mesh.topology
-    for dims in ((2, 0), (2, 3), (3, 2)):
+    for dims in ((dim - 1, 0), (dim - 1, dim), (dim, dim - 1)):
         topology.create_connectivity(*dims)
-    local = topology.index_map(3).size_local + topology.index_map(3).num_ghosts
+    local = topology.index_map(dim).size_local + topology.index_map(dim).num_ghosts
     body = file.cell_body[topology.original_cell_index[:local]].astype(np.int32)
-    bodies = dmesh.meshtags(mesh, 3, np.arange(local, dtype=np.int32), body)
+    bodies = dmesh.meshtags(mesh, dim, np.arange(local, dtype=np.int32), body)
     return Part(file, mesh, bodies, _faces(file, mesh))
 
 
@@ -85,23 +87,25 @@ def _share(array: npt.NDArray, comm: MPI.Intracomm) -> npt.NDArray:
 
 
 def _faces(file: MeshFile, mesh: dmesh.Mesh) -> dmesh.MeshTags:
-    """Facets found again by the numbers of their three corners."""
-    topology = mesh.topology
-    count = topology.index_map(2).size_local + topology.index_map(2).num_ghosts
+    """Facets found again by the numbers of their corners."""
+    topology, dim = mesh.topology, file.dimension
+    count = topology.index_map(dim - 1).size_local + topology.index_map(dim - 1).num_ghosts
     facets = np.arange(count, dtype=np.int32)
-    corners = dmesh.entities_to_geometry(mesh, 2, facets)[:, :3]
+    corners = dmesh.entities_to_geometry(mesh, dim - 1, facets)[:, :dim]
     have = np.sort(np.asarray(mesh.geometry.input_global_indices)[corners], axis=1)
-    want = np.sort(file.facets[:, :3], axis=1)
+    want = np.sort(file.facets[:, :dim], axis=1)
     size = len(file.points)
     # two steps keep the keys within 64 bits: the pair of the first two corners, then that pair's number and the third
-    pairs, pair = np.unique(want[:, 0] * size + want[:, 1], return_inverse=True)
-    key = pair * size + want[:, 2]
-    by_key = np.argsort(key)
+    pairs, key = np.unique(want[:, 0] * size + want[:, 1], return_inverse=True)
     have_pair = have[:, 0] * size + have[:, 1]
-    at = np.minimum(np.searchsorted(pairs, have_pair), len(pairs) - 1)
-    near = pairs[at] == have_pair
-    have_key = at[near] * size + have[near, 2]
+    have_key = np.minimum(np.searchsorted(pairs, have_pair), len(pairs) - 1)
+    near = pairs[have_key] == have_pair
+    have_key = have_key[near]
+    if dim == 3:
+        key = key * size + want[:, 2]
+        have_key = have_key * size + have[near, 2]
+    by_key = np.argsort(key)
     hit = np.minimum(np.searchsorted(key, have_key, sorter=by_key), len(key) - 1)
     row = by_key[hit]
     same = key[row] == have_key
-    return dmesh.meshtags(mesh, 2, facets[near][same], file.facet_face[row[same]].astype(np.int32))
+    return dmesh.meshtags(mesh, dim - 1, facets[near][same], file.facet_face[row[same]].astype(np.int32))

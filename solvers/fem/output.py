@@ -15,6 +15,8 @@ from dolfinx import fem
 from solvers.fem.mesh import Part
 
 Reals = npt.NDArray[np.float64]
+#: VTK's number of a cell by its nodes.
+CELLS = {3: 5, 4: 10, 6: 22, 10: 24}
 
 
 def at_geometry_nodes(part: Part, V: fem.FunctionSpace, values: Reals) -> Reals:
@@ -43,14 +45,14 @@ def gather(part: Part, values: Reals) -> Reals | None:
 
 def write(part: Part, fields: dict[str, Reals], file: Path) -> None:
     """Write fields, an array (local geometry nodes, k) or (local geometry nodes,) each, as a VTU file. Collective."""
-    whole = {name: gather(part, values) for name, values in fields.items()}
+    whole = {name: gather(part, _spatial(values)) for name, values in fields.items()}
     if part.mesh.comm.rank == 0:
         cells = part.file.cells
         count, corners = cells.shape
         topology = {
             "connectivity": cells.ravel(),
             "offsets": np.arange(corners, count * corners + 1, corners, dtype=np.int64),
-            "types": np.full(count, 24 if corners == 10 else 10, dtype=np.uint8),
+            "types": np.full(count, CELLS[corners], dtype=np.uint8),
         }
         pieces: list[Reals] = []
         sections = (
@@ -74,6 +76,11 @@ def write(part: Part, fields: dict[str, Reals], file: Path) -> None:
                 stream.write(np.uint64(piece.nbytes).tobytes())
                 stream.write(np.ascontiguousarray(piece).tobytes())
             stream.write(b"\n</AppendedData></VTKFile>\n")
+
+
+def _spatial(values: Reals) -> Reals:
+    """Vectors of a plane get the third component without which viewers do not take them for vectors."""
+    return np.pad(values, ((0, 0), (0, 1))) if values.ndim == 2 and values.shape[1] == 2 else values
 
 
 def _array(name: str, values: npt.NDArray, pieces: list) -> str:

@@ -1,0 +1,1 @@
+"""Incompressible flow with heat and passive scalars, steady and unsteady."""

@@ -1,0 +1,119 @@
+"""Velocity and pressure on a mesh: Taylor-Hood spaces, the fluid, compiled forms."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from solvers.fem.mesh import Part  # first, for it loads MPI ahead of the bindings
+
+# isort: split
+import ufl
+from dolfinx import fem
+
+type Reals = npt.NDArray[np.float64]
+type Integers = npt.NDArray[np.int32]
+
+
+def _processor() -> str:
+    """What tells processors apart whose instructions differ: kernels are compiled for one of them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.machine(), platform.processor()]
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "".join(lines[:2]))
+    return hashlib.sha256(flags.encode()).hexdigest()[:12]
+
+
+def _jit() -> dict[str, Any]:
+    """Compiled forms are kept per kind of processor: on a cluster with one home, nodes may differ."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return {
+        "cffi_extra_compile_args": ["-O3", "-march=native", "-ffast-math"],
+        "cache_dir": root / f"fenics-{_processor()}",
+    }
+
+
+_JIT = _jit()
+
+
+def form(expression: Any) -> Any:
+    """A compiled form, or a nest of them: in 3D about twice as quick to assemble as with the default flags."""
+    return fem.form(expression, jit_options=_JIT)
+
+
+@dataclass(frozen=True)
+class Fluid:
+    """A Newtonian fluid of constant properties.
+
+    density [kg/m3]; viscosity : dynamic [Pa s]
+    """
+
+    density: float
+    viscosity: float
+
+    @property
+    def nu(self) -> float:
+        """Kinematic viscosity [m2/s]."""
+        return self.viscosity / self.density
+
+
+@dataclass
+class Flow:
+    """A flow: what the solvers start from and what they return.
+
+    part : the mesh of the fluid alone
+    degree : of the velocity, 2 or 3; the pressure has one less (Taylor-Hood)
+    u : velocity [m/s]; p : pressure over density [m2/s2]; t : time [s]
+    force : acceleration that acts on the fluid [m/s2], zero unless set (buoyancy)
+    eddy : cellwise eddy viscosity over density [m2/s], zero unless a turbulence model sets it
+    """
+
+    part: Part
+    fluid: Fluid
+    degree: int = 2
+    t: float = 0.0
+    u: fem.Function = field(init=False)
+    p: fem.Function = field(init=False)
+    force: fem.Function = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.u, self.p, self.force = fem.Function(self.V), fem.Function(self.Q), fem.Function(self.V)
+
+    @property
+    def dim(self) -> int:
+        """2 in a plane domain, else 3."""
+        return int(self.part.mesh.geometry.dim)
+
+    @cached_property
+    def V(self) -> fem.FunctionSpace:
+        """Velocities."""
+        return fem.functionspace(self.part.mesh, ("Lagrange", self.degree, (self.dim,)))
+
+    @cached_property
+    def S(self) -> fem.FunctionSpace:
+        """One component of the velocity: the same nodes in the same order as V."""
+        return fem.functionspace(self.part.mesh, ("Lagrange", self.degree))
+
+    @cached_property
+    def Q(self) -> fem.FunctionSpace:
+        """Pressures."""
+        return fem.functionspace(self.part.mesh, ("Lagrange", self.degree - 1))
+
+    @property
+    def unknowns(self) -> int:
+        """Of velocity and pressure, over all ranks."""
+        return int(self.V.dofmap.index_map.size_global * self.dim + self.Q.dofmap.index_map.size_global)
+
+    def dx(self, degree: int | None = None) -> ufl.Measure:
+        """Volume [m3], with a rule good for the product of three velocities, one of them differentiated."""
+        degree = 3 * self.degree - 1 if degree is None else degree
+        return ufl.Measure("dx", domain=self.part.mesh, metadata={"quadrature_degree": degree})
