@@ -77,7 +77,7 @@ def distribute(file: MeshFile, comm: MPI.Intracomm = MPI.COMM_WORLD) -> Part:
     local = topology.index_map(dim).size_local + topology.index_map(dim).num_ghosts
     body = file.cell_body[topology.original_cell_index[:local]].astype(np.int32)
     bodies = dmesh.meshtags(mesh, dim, np.arange(local, dtype=np.int32), body)
-    return Part(file, mesh, bodies, _faces(file, mesh))
+    return Part(file, mesh, bodies, faces_of(file, mesh))
 
 
 def _share(array: npt.NDArray, comm: MPI.Intracomm) -> npt.NDArray:
@@ -86,7 +86,7 @@ def _share(array: npt.NDArray, comm: MPI.Intracomm) -> npt.NDArray:
     return np.ascontiguousarray(array[first:last])
 
 
-def _faces(file: MeshFile, mesh: dmesh.Mesh) -> dmesh.MeshTags:
+def faces_of(file: MeshFile, mesh: dmesh.Mesh) -> dmesh.MeshTags:
     """Facets found again by the numbers of their corners."""
     topology, dim = mesh.topology, file.dimension
     count = topology.index_map(dim - 1).size_local + topology.index_map(dim - 1).num_ghosts
