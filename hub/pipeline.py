@@ -339,7 +339,7 @@ def _clear(run: Run, executor: Executor) -> None:
     shutil.rmtree(old, ignore_errors=True)
     old.mkdir()
     # each goes in one step, the order last: what is interrupted here is taken away the next time
-    parts = ("result.json", "report.pdf", "fields.vtu", "moving.vtkhdf", "mesh.vtu", "pictures")
+    parts = ("result.json", "report.pdf", "fields.vtu", "moving.vtkhdf", "view3d.bin", "mesh.vtu", "pictures")
     for name in (
         *parts,
         *reversed(STAGES),

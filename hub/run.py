@@ -192,7 +192,8 @@ def refused(run: Run, title: str, problems: Sequence[Problem]) -> Result:
 def _publish(run: Run) -> dict[str, str]:
     """Link what people look for to the root of the run; path below it -> sha256."""
     published = {}
-    for stage, names in (("solve", ("fields.vtu", "moving.vtkhdf")), ("report", ("report.pdf", "pictures/*.*")),
+    for stage, names in (("solve", ("fields.vtu", "moving.vtkhdf")),
+                         ("report", ("report.pdf", "view3d.bin", "pictures/*.*")),
                          ("check", ("faces.png",)), ("mesh", ("mesh.png", "mesh.vtu"))):  # fmt: skip
         tried = attempts(run.folder, stage)
         if not tried or not (tried[-1].folder / "DONE").exists():

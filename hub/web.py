@@ -26,12 +26,16 @@ def application(settings: Settings) -> Any:
     """The ASGI application. Raises OSError, StoreTooNew."""
     import streamlit as st
     from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
     from streamlit import config
 
     from hub.api import create
 
     # the application first: it is what makes Streamlit read the theme beside the pages
-    made = st.App(package_folder("ui") / "main.py", routes=[Mount("/api/v1", create(settings))])
+    viewer = StaticFiles(directory=package_folder("ui") / "viewer" / "dist")
+    made = st.App(
+        package_folder("ui") / "main.py", routes=[Mount("/api/v1", create(settings)), Mount("/viewer", viewer)]
+    )
     for name, value in _STREAMLIT.items():
         config.set_option(name, value)
     config.set_option("server.maxUploadSize", max(1, settings.upload_limit // 1_000_000))

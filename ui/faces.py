@@ -1,54 +1,39 @@
-"""Picking faces of a part: a list to click in, beside the numbered and coloured picture."""
+"""Faces of a part as people see them: what each is and where, how loads are drawn on them, and picking them."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-from PIL import Image
-
+from ui import view3d
 from ui.numbers import number, si
 from ui.words import _
 
-_HERE = Path(__file__).parent
-
-
-@st.cache_resource
-def _list() -> Any:
-    return st.components.v2.component(
-        "officina_faces",
-        html='<div class="faces"></div>',
-        css=(_HERE / "faces.css").read_text(encoding="utf-8"),
-        js=(_HERE / "faces.js").read_text(encoding="utf-8"),
-    )
+#: Paul Tol's "bright" (SRON/EPS/TN/09-002), one for each condition, as in the report.
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 
 
 def pick_faces(
     faces: Sequence[Mapping[str, Any]],
     picked: Sequence[int],
     box: Sequence[Sequence[float]],
-    picture: bytes | None,
+    geometry: Mapping[str, Any],
     key: str,
+    *,
+    asked: str = "",
+    marks: Sequence[Mapping[str, Any]] = (),
 ) -> list[int]:
-    """Let a person pick faces; returns their indices.
-
-    This is the one place where faces are picked. The 3D view, when it comes, replaces the list in here: the same
-    faces, the same indices in and out, so that nothing else changes.
+    """Let a person pick faces, on the part in 3D or from a list; returns their indices.
 
     faces : of the verdict; picked : indices to begin with; box : lowest and highest corner of the part [m]
-    picture : the numbered picture, whose colours the list repeats
+    geometry : of the case; asked, marks : as in :func:`ui.view3d.part`
     """
-    colours = legend(picture) if picture else []
+    colours = {i: mark["colour"] for mark in marks for i in mark["faces"]}
     rows = [
         {
             "number": face["index"] + 1,
-            "colour": colours[i] if i < len(colours) else "transparent",
+            "colour": colours.get(i, "transparent"),
             "what": kind_of(face),
             "area": si(face["area"], "m**2"),
             "square": face["area"] * 1e6,
@@ -71,27 +56,29 @@ def pick_faces(
         "alike": _("and the others like it"),
         "nothing": _("No face is called that."),
     }
-    answer = _list()(
-        key=key,
-        data={"faces": rows, "first": list(picked), "words": words},
-        default={"picked": list(picked)},
-        on_picked_change=_noted,
-    )
-    return sorted({int(i) for i in (answer.picked or []) if 0 <= int(i) < len(faces)})
+    return view3d.part(geometry, rows, picked, key, asked=asked, marks=marks, words=words)
 
 
-def _noted() -> None:
-    """The new picks are read where the list is shown."""
+def mark(
+    colour: str, text: str, faces: Sequence[Mapping[str, Any]], picked: Sequence[int], vector: Sequence[float] | None,
+    presses: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """How a condition is drawn on the part: its colour, its text at the middle of its faces, and an arrow.
 
-
-def legend(picture: bytes) -> list[str]:
-    """The colour of each face in the numbered picture, which carries them as text."""
-    try:
-        with Image.open(io.BytesIO(picture)) as image:
-            said = json.loads(image.info.get("colours", "[]"))
-    except (OSError, ValueError):
-        return []
-    return [c for c in said if isinstance(c, str) and re.fullmatch("#[0-9a-f]{6}", c)]
+    vector : where a load pulls, if it says so; presses : it presses on its faces, against their normal
+    """
+    chosen = [faces[i] for i in picked]
+    shown: dict[str, Any] = {"colour": colour, "text": text, "faces": list(picked)}
+    if not chosen:
+        return shown
+    area = sum(face["area"] for face in chosen) or 1.0
+    shown["at"] = [sum(f["area"] * f["centroid"][k] for f in chosen) / area for k in range(3)]
+    if vector and any(vector):
+        shown |= {"along": list(vector), "into": False}
+    elif presses and chosen[0].get("normal"):
+        largest = max(chosen, key=lambda f: f["area"])
+        shown |= {"at": largest["centroid"], "along": [-v for v in largest["normal"]], "into": True}
+    return shown
 
 
 def kind_of(face: Mapping[str, Any]) -> str:

@@ -18,6 +18,9 @@ from hub.runfolder import STAGES, Attempt, Done, attempts
 
 PIECE = 1 << 18
 
+#: What lies at the root of a run that is done, beside its pictures.
+PUBLISHED = ("result.json", "report.pdf", "fields.vtu", "moving.vtkhdf", "view3d.bin")
+
 _TYPES = {
     ".json": "application/json",
     ".pdf": "application/pdf",
@@ -36,7 +39,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.,+-]{0,99}")
 
 def names(folder: Path) -> list[str]:
     """What of a run can be downloaded: the results at its root, and what each stage that is done has made."""
-    found = {n for n in ("result.json", "report.pdf", "fields.vtu", "moving.vtkhdf") if (folder / n).is_file()}
+    found = {n for n in PUBLISHED if (folder / n).is_file()}
     found |= {f"pictures/{f.name}" for f in (folder / "pictures").glob("*.*")}
     try:
         result = json.loads((folder / "result.json").read_bytes())

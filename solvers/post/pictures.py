@@ -12,7 +12,7 @@ import numpy as np
 
 from hub.case import slug
 from hub.result import Answer, View
-from solvers.post import account, cuts, fields, grains, moving, plots, scene
+from solvers.post import account, cuts, fields, grains, moving, packed, plots, scene
 from solvers.post.faces import DIRECTIONS, number_faces
 from solvers.post.fields import Fields, areas, colour_table, scalar
 from solvers.post.ink import FAINT, INK, Sheet, beside, narrowed
@@ -118,6 +118,9 @@ def draw(attempt: Path) -> list[dict[str, Any]]:
         sheet.save(target / name)
         title = language.of(view.title, view.name)
         made.append({"file": name, "kind": "field", "title": title, "note": note, "alt": f"{title}. {alt}"})
+    if answer.views:
+        shown = still if any(not v.kind.endswith("grains") for v in answer.views) else None
+        packed.write(attempt / "out" / "view3d.bin", answer, shown, inputs / "moving.vtkhdf", language)
     for curve in answer.curves:
         name = f"plot-{slug(curve.name)}.png"
         title = language.of(curve.title, curve.name)

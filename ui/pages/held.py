@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from pydantic import TypeAdapter, ValidationError
 
+from hub.problem import Refused
+from hub.units import Direction
 from ui import session
 from ui.draft import Draft
-from ui.faces import pick_faces
+from ui.faces import COLOURS, mark, pick_faces
 from ui.forms import fields, form
 from ui.numbers import quantity
 from ui.words import _, human, plain
@@ -29,6 +33,11 @@ SYMBOLS = {
 }
 OTHER = ":material/adjust:"
 
+#: What a case of one's own begins with, if it is there.
+FIRST = ("fem.elasticity",)
+
+_direction = TypeAdapter(Direction)
+
 
 def ready(draft: Draft) -> bool:
     """Something acts somewhere."""
@@ -44,19 +53,59 @@ def step(draft: Draft) -> None:
     if verdict is None:
         st.warning(_("First choose a part."), icon=":material/warning:")
         return
+    faces = verdict.get("faces") or []
     left, right = st.columns([6, 7], gap="medium")
-    with left, st.container(key="stays"):
-        picture = session.faces_picture(draft.case["geometry"])
-        if picture:
-            st.image(picture, width="stretch", alt=_("The part with its faces numbered and coloured"))
     with right:
         solver = _kind(draft)
         if solver is None:
             return
         kinds = solver["conditions"]
-        _choose(draft, kinds)
+        _choose(draft, kinds, faces)
         for i, condition in enumerate(draft.conditions):
-            _condition(draft, i, condition, kinds, verdict, picture)
+            _condition(draft, i, condition, kinds, faces)
+    with left, st.container(key="stays"):
+        _part(draft, kinds, faces, verdict["box"])
+
+
+def _part(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]], box: Any) -> None:
+    """The part; what is picked on it goes to the condition that is open, or waits for the next one."""
+    is_open = st.session_state.get(f"{draft.id}.open")
+    index = is_open if is_open is not None and is_open < len(draft.conditions) else None
+    condition = draft.conditions[index] if index is not None else None
+    waiting = st.session_state.setdefault(f"{draft.id}.waiting", [])
+    before = draft.picked(condition) if condition else waiting
+    marks = [_mark(draft, i, c, kinds, faces) for i, c in enumerate(draft.conditions)]
+    asked = str(st.session_state.get(f"{draft.id}.turn", 0))
+    found = pick_faces(faces, before, box, draft.case["geometry"], f"{draft.id}.part", asked=asked, marks=marks)
+    if found == before:
+        return
+    if index is None:
+        st.session_state[f"{draft.id}.waiting"] = found
+    elif "on" in kinds.get(draft.conditions[index]["kind"], {}).get("properties", {}):
+        draft.pick(index, found, faces)
+    st.rerun()
+
+
+def _mark(
+    draft: Draft, index: int, condition: dict[str, Any], kinds: dict[str, Any], faces: list[dict[str, Any]]
+) -> dict[str, Any]:
+    values = [_said(v) for k, v in condition.items() if k not in ("kind", "name", "on")]
+    text = " ".join([str(condition.get("name") or human(condition["kind"])), *[v for v in values if v][:1]])
+    vector, presses = _acts(condition, kinds.get(condition["kind"], {}))
+    colour = COLOURS[index % len(COLOURS)]
+    return mark(colour, text, faces, draft.picked(condition), vector, presses)
+
+
+def _acts(condition: dict[str, Any], schema: dict[str, Any]) -> tuple[list[float] | None, bool]:
+    """Where a load pulls, and whether it presses on its faces, from what has been typed so far."""
+    for name, value in condition.items():
+        field = schema.get("properties", {}).get(name, {})
+        if isinstance(value, dict) and value.get("magnitude"):
+            with suppress(Refused, ValueError, TypeError, ValidationError):
+                return list(_direction.validate_python(value.get("direction"))), False
+        if isinstance(value, str) and value.strip() and field.get("x-unit") == "Pa" and "x-shape" not in field:
+            return None, not value.strip().startswith(("-", "−"))
+    return None, False
 
 
 def _kind(draft: Draft) -> dict[str, Any] | None:
@@ -67,7 +116,7 @@ def _kind(draft: Draft) -> dict[str, Any] | None:
         return None
     names = list(titles)
     if draft.case.get("solver") not in names:
-        draft.case["solver"] = names[0]
+        draft.case["solver"] = next((name for name in FIRST if name in names), names[0])
     if len(names) == 1:
         st.caption(plain(_("To be computed: {what}", what=titles[names[0]])))
         return session.solver(names[0])
@@ -81,8 +130,8 @@ def _kind(draft: Draft) -> dict[str, Any] | None:
     return session.solver(chosen)
 
 
-def _choose(draft: Draft, kinds: dict[str, Any]) -> None:
-    """A button for each kind of condition."""
+def _choose(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]]) -> None:
+    """A button for each kind of condition; it takes the faces that were picked before it was pressed."""
     st.markdown(f"**{_('Add what holds or loads the part')}**")
     with st.container(horizontal=True, gap="xsmall", key="kinds"):
         for kind, schema in kinds.items():
@@ -92,26 +141,23 @@ def _choose(draft: Draft, kinds: dict[str, Any]) -> None:
                 icon=SYMBOLS.get(kind, OTHER),
                 help=plain(" ".join(str(schema.get("description", "")).split())) or None,
                 on_click=_add,
-                args=(draft, kind),
+                args=(draft, kind, "on" in schema.get("properties", {}), faces),
             )
     if not draft.conditions:
         st.caption(_("For example: where it is screwed on, and then the force that pulls at it."))
 
 
-def _add(draft: Draft, kind: str) -> None:
+def _add(draft: Draft, kind: str, on_faces: bool, faces: list[dict[str, Any]]) -> None:
     draft.add_condition(kind, human(kind))
-    st.session_state[f"{draft.id}.open"] = len(draft.conditions) - 1
+    index = len(draft.conditions) - 1
+    if on_faces and (waiting := st.session_state.get(f"{draft.id}.waiting")):
+        draft.pick(index, waiting, faces)
+    _open(draft, index)
 
 
 def _condition(
-    draft: Draft,
-    index: int,
-    condition: dict[str, Any],
-    kinds: dict[str, Any],
-    verdict: dict[str, Any],
-    picture: bytes | None,
+    draft: Draft, index: int, condition: dict[str, Any], kinds: dict[str, Any], faces: list[dict[str, Any]]
 ) -> None:
-    faces = verdict.get("faces") or []
     kind = condition["kind"]
     schema = kinds.get(kind, {})
     key = draft.key_of(condition)
@@ -125,7 +171,7 @@ def _condition(
             _("Close") if is_open else _("Edit"),
             key=f"{key}.toggle",
             width="stretch",
-            on_click=_toggle,
+            on_click=_open,
             args=(draft, None if is_open else index),
         )
         remove.button(
@@ -134,24 +180,22 @@ def _condition(
         if not is_open:
             return
         form(fields(schema, human(kind)), condition, key)
-        if "on" in schema.get("properties", {}) and faces:
-            if draft.names_on(condition) and not picked:
-                st.info(
-                    plain(_("Acts on: {names}", names=", ".join(draft.names_on(condition)))), icon=":material/info:"
-                )
-            found = pick_faces(faces, picked, verdict["box"], picture, f"{key}.faces")
-            if found != picked:
-                draft.pick(index, found, faces)
-                st.rerun()
+        if "on" in schema.get("properties", {}) and faces and not picked:
+            names = draft.names_on(condition)
+            said = _("Acts on: {names}", names=", ".join(names)) if names else _("Click its faces on the part.")
+            st.info(plain(said), icon=":material/info:")
 
 
-def _toggle(draft: Draft, index: int | None) -> None:
+def _open(draft: Draft, index: int | None) -> None:
+    """Another condition, or none, is open now: faces are picked for it, beginning with its own."""
     st.session_state[f"{draft.id}.open"] = index
+    st.session_state[f"{draft.id}.waiting"] = []
+    st.session_state[f"{draft.id}.turn"] = st.session_state.get(f"{draft.id}.turn", 0) + 1
 
 
 def _remove(draft: Draft, index: int) -> None:
     draft.remove_condition(index)
-    st.session_state[f"{draft.id}.open"] = None
+    _open(draft, None)
 
 
 def _summary(draft: Draft, condition: dict[str, Any], picked: list[int], faces: list[dict[str, Any]]) -> str:

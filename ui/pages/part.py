@@ -9,6 +9,7 @@ import streamlit as st
 from hub.problem import Problem
 from ui import session, show
 from ui.draft import Draft
+from ui.faces import pick_faces
 from ui.words import _, plain
 
 UNITS = ("mm", "m", "in", "cm", "ft", "um")
@@ -44,9 +45,8 @@ def step(draft: Draft) -> None:
     with right:
         _read(draft, verdict)
     with left:
-        picture = session.faces_picture(draft.case["geometry"])
-        if picture:
-            st.image(picture, width="stretch", alt=_("The part with its faces numbered and coloured"))
+        if verdict.get("faces"):
+            pick_faces(verdict["faces"], [], verdict["box"], draft.case["geometry"], f"{draft.id}.look")
         else:
             st.caption(_("There is no picture of this part."))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import session, show
+from ui import session, show, view3d
 from ui.numbers import count, duration, number, of_quantity, si
 from ui.words import _, human, plain, said
 
@@ -194,13 +194,22 @@ def _answer(run: dict[str, Any]) -> None:
             _("A check of this run failed: do not use its numbers before the cause is known."),
             icon=":material/report:",
         )
-    pictures = sorted(name for name in files if name.startswith("pictures/") and name.endswith(".png"))
+    moving = {name.removesuffix(".webp") for name in files if name.endswith(".webp")}
+    # what moves is shown moving, and not as the strip of the report
+    pictures = sorted(
+        name
+        for name in files
+        if name.startswith("pictures/")
+        and (name.endswith(".webp") or (name.endswith(".png") and name.removesuffix(".png") not in moving))
+    )
     left, right = st.columns([5, 6], gap="large")
     with left:
         _quantities(result)
         _checks(checks)
         _downloads(run["id"], files)
     with right:
+        if "view3d.bin" in files:
+            view3d.result(session.file_url(run["id"], "view3d.bin"), f"result.{run['id']}")
         _pictures(run, pictures)
     _details(run, result)
 
@@ -260,7 +269,7 @@ def _pictures(run: dict[str, Any], pictures: list[str]) -> None:
 
 def _picture_title(name: str) -> str:
     """``pictures/1-von-mises.png`` as ``Von Mises``."""
-    stem = name.removeprefix("pictures/").removesuffix(".png").lstrip("0123456789-")
+    stem = name.removeprefix("pictures/").rpartition(".")[0].lstrip("0123456789-").removeprefix("plot-")
     return plain(human(stem.replace("-", "_")))
 
 

@@ -1,12 +1,5 @@
 // A list of faces to pick from. Texts come from people and CAD files: they are only ever set as textContent.
-const lists = new WeakMap();
-
-function make(tag, name, text) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
+import { make } from "./stage.js";
 
 // As ui/numbers.py writes numbers: four digits count, groups of three from five digits on.
 function grouped(value) {
@@ -14,10 +7,12 @@ function grouped(value) {
   return value < 1e4 ? text : String(Math.round(Number(text))).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
-class List {
-  constructor(root, first) {
+export class List {
+  // picked: a set of face indices that is shared with the view; changed: called when the list has changed it
+  constructor(root, picked, changed) {
     this.root = root;
-    this.picked = new Set(first);
+    this.picked = picked;
+    this.changed = changed;
     this.search = make("input");
     this.search.type = "search";
     this.sum = make("span", "sum");
@@ -30,9 +25,8 @@ class List {
     this.clear.addEventListener("click", () => this.change(() => this.picked.clear()));
   }
 
-  update(data, tell) {
+  update(data) {
     this.data = data;
-    this.tell = tell;
     this.search.placeholder = data.words.search;
     this.search.setAttribute("aria-label", data.words.search);
     this.clear.textContent = data.words.clear;
@@ -42,8 +36,7 @@ class List {
 
   change(how) {
     how();
-    this.draw();
-    this.tell([...this.picked].sort((a, b) => a - b));
+    this.changed();
   }
 
   toggle(index, on) {
@@ -101,10 +94,4 @@ class List {
     row.addEventListener("click", () => this.toggle(i, !this.picked.has(i)));
     return row;
   }
-}
-
-export default function ({ data, parentElement, setStateValue }) {
-  const root = parentElement.querySelector(".faces");
-  if (!lists.has(root)) lists.set(root, new List(root, data.first));
-  lists.get(root).update(data, (picked) => setStateValue("picked", picked));
 }

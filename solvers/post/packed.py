@@ -1,0 +1,233 @@
+"""A result as the browser shows it in 3D: the skin with its fields, streamlines and grains, small enough to be sent.
+
+``view3d.bin`` is gzip around ``OFV1``, the length of a JSON head (u32), the head, and arrays one after the other.
+Places are 16-bit shares of the bounding box, values 16-bit shares of their range; triangles lie along a space-filling
+curve and points in the order of their use, so that differences between rows are small and compress well. ``ui/viewer``
+reads it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
+from vtkmodules.vtkIOHDF import vtkHDFReader
+
+from hub.result import Answer, View
+from solvers.post import cuts, grains, scene
+from solvers.post.fields import Fields, scalar
+from solvers.post.scene import Floats, Ints
+from solvers.post.words import Language
+
+#: Triangles beyond which the skin is made coarser: 500 000 stay below 4 MB.
+TRIANGLES = 500_000
+#: Most scalars that are sent, and most places of grains (grains times moments).
+SCALARS, PLACES = 8, 600_000
+FULL = 65_535
+#: Values as shares of their range, and what the head says of them.
+Valued = tuple[npt.NDArray[np.uint16], dict[str, Any]]
+
+
+class Pack:
+    """Arrays and the head that describes them."""
+
+    def __init__(self) -> None:
+        self.head: dict[str, Any] = {"arrays": {}}
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def add(self, name: str, values: npt.NDArray[Any], *, differences: bool = True) -> None:
+        """An array (n,) or (n, width) of u8, u16, i16 or u32."""
+        wide = values if values.ndim == 2 else values[:, None]
+        rows = np.ascontiguousarray(wide)
+        kind = {"uint8": "u8", "uint16": "u16", "int16": "i16", "uint32": "u32"}[rows.dtype.name]
+        if differences:
+            rows = rows.copy()
+            rows[1:] -= wide[:-1]  # wraps around, and back in the browser
+        data = rows.astype(rows.dtype.newbyteorder("<")).tobytes()
+        self.head["arrays"][name] = {
+            "type": kind, "count": len(rows), "width": rows.shape[1], "offset": self._length,
+            "differences": differences,
+        }  # fmt: skip
+        data += b"\0" * (-len(data) % 4)
+        self._pieces.append(data)
+        self._length += len(data)
+
+    def bytes(self) -> bytes:
+        head = json.dumps(self.head, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        head += b" " * (-len(head) % 4)
+        return gzip.compress(b"OFV1" + struct.pack("<I", len(head)) + head + b"".join(self._pieces), 6, mtime=0)
+
+
+def write(target: Path, answer: Answer, fields: Fields | None, moving: Path, language: Language) -> None:
+    """Everything of an answer that can be shown in 3D. Raises OSError, ValueError."""
+    pack = Pack()
+    places = [fields.points] if fields is not None else []
+    walls = [v for v in answer.views if v.kind in ("grains", "moving grains")]
+    flock = _flock(moving, walls[0]) if walls and moving.is_file() else None
+    if flock is not None:
+        known = np.isfinite(flock["places"]).all(axis=2)
+        places.append(flock["places"][known])
+    if not places or not sum(map(len, places)):
+        return
+    low, high = np.concatenate(places).min(axis=0), np.concatenate(places).max(axis=0)
+    if flock is not None:
+        low, high = low - flock["radii"].max(), high + flock["radii"].max()
+    pack.head |= {"low": low.tolist(), "high": high.tolist(), "flat": fields is not None and fields.flat is not None}
+    if fields is not None:
+        _skin(pack, fields, answer, low, high, language)
+        _lines(pack, fields, answer, low, high, language)
+    if flock is not None:
+        _grains(pack, flock, walls[0], low, high, language)
+    pack.head["marks"] = [
+        {"name": name, "at": q.at, "title": q.title, "text": language.quantity(q.value, q.unit, q.error)}
+        for name, q in answer.quantities.items()
+        if q.at is not None
+    ]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(pack.bytes())
+
+
+def _shares(points: Floats, low: Floats, high: Floats) -> npt.NDArray[np.uint16]:
+    span = np.where(high > low, high - low, 1.0)
+    return np.asarray(((points - low) / span * FULL).round().clip(0, FULL), np.uint16)
+
+
+def _valued(
+    values: Floats, unit: str, title: dict[str, str], language: Language
+) -> tuple[npt.NDArray[np.uint16], dict]:
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    scale, offset, sign = language.scale(max(abs(low), abs(high)), unit)
+    said = {"title": title, "low": (low - offset) / scale, "high": (high - offset) / scale, "unit": sign}
+    share = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1.0)
+    return np.asarray((share * FULL).round(), np.uint16), said
+
+
+def _skin(pack: Pack, fields: Fields, answer: Answer, low: Floats, high: Floats, language: Language) -> None:
+    wanted: dict[str, tuple[Floats, View]] = {}
+    for view in answer.views:
+        if view.field in fields.surface and len(wanted) < SCALARS:
+            wanted.setdefault(view.name, (scalar(fields.surface[view.field], view.component), view))
+    warps = [v.warp for v in answer.views if v.warp in fields.surface]
+    warp = fields.surface[warps[0]] if warps and warps[0] else None
+    points, triangles = fields.points, fields.triangles
+    columns = [values for values, _ in wanted.values()]
+    if len(triangles) > TRIANGLES:
+        points, triangles, kept = _coarser(points, triangles, TRIANGLES / len(triangles))
+        columns = [values[kept] for values in columns]
+        warp = None if warp is None else warp[kept]
+    triangles, used = _ordered(points, triangles)
+    pack.add("points", _shares(points[used], low, high))
+    pack.add("triangles", triangles.astype(np.uint32))
+    pack.add("edges", _edges(fields, points, low, high), differences=False)
+    pack.head["scalars"] = []
+    for number, (values, view) in enumerate(zip(columns, (v for _, v in wanted.values()), strict=True)):
+        shares, said = _valued(values[used], view.unit, dict(view.title), language)
+        pack.add(f"scalar{number}", shares)
+        pack.head["scalars"].append({"name": view.name, "array": f"scalar{number}", **said})
+    if warp is not None and (largest := float(np.abs(warp).max())) > 0:
+        pack.add("warp", np.asarray((warp[used] / largest * 32767).round(), np.int16))
+        pack.head["warp"] = {"largest": largest, "title": {"en": "Deformation", "it": "Deformazione"}}
+
+
+def _edges(fields: Fields, points: Floats, low: Floats, high: Floats) -> npt.NDArray[np.uint16]:
+    """The ends of feature edges, two rows each, beside the skin's own numbering."""
+    return _shares(fields.points[fields.edges.reshape(-1)], low, high).reshape(-1, 3)
+
+
+def _ordered(points: Floats, triangles: Ints) -> tuple[Ints, Ints]:
+    """Triangles along a space-filling curve, renumbered, and the points they use in the order of their use."""
+    span = np.ptp(points, axis=0)
+    middle = points[triangles].mean(axis=1)
+    grid = ((middle - points.min(axis=0)) / np.where(span > 0, span, 1) * 1023).astype(np.int64)
+    code = np.zeros(len(grid), np.int64)
+    for bit in range(10):  # Morton's order: the bits of x, y and z take turns
+        for axis in range(3):
+            code |= (grid[:, axis] >> bit & 1) << (3 * bit + axis)
+    ordered = triangles[np.argsort(code, kind="stable")]
+    used, first, back = np.unique(ordered.reshape(-1), return_index=True, return_inverse=True)
+    by_use = np.argsort(first, kind="stable")
+    number = np.empty(len(used), np.int64)
+    number[by_use] = np.arange(len(used))
+    return number[back].reshape(-1, 3), used[by_use]
+
+
+def _coarser(points: Floats, triangles: Ints, share: float) -> tuple[Floats, Ints, Ints]:
+    """Points and triangles of a coarser skin, and the nearest point of the fine one for each point."""
+    from scipy.spatial import cKDTree
+
+    decimate = vtkQuadricDecimation()
+    decimate.SetInputData(scene.polydata(points, triangles))
+    decimate.SetTargetReduction(1 - share)
+    decimate.VolumePreservationOn()
+    decimate.Update()
+    made: vtkPolyData = decimate.GetOutput()
+    where = vtk_to_numpy(made.GetPoints().GetData()).astype(float)
+    cells = vtk_to_numpy(made.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
+    return where, cells, np.asarray(cKDTree(points).query(where)[1])
+
+
+def _lines(pack: Pack, fields: Fields, answer: Answer, low: Floats, high: Floats, language: Language) -> None:
+    for view in answer.views:
+        if view.kind == "streamlines":
+            points, steps, values = cuts.trace(fields, view.along or view.field, view)
+            if not len(steps):
+                return
+            shares, said = _valued(values, view.unit, dict(view.title), language)
+            pack.add("line_points", _shares(points, low, high))
+            pack.add("line_steps", steps.astype(np.uint32))
+            pack.add("line_values", shares)
+            pack.head["lines"] = said
+            return
+
+
+def _flock(file: Path, view: View) -> dict[str, Any] | None:
+    """Grains over time: places (moments, n, 3), NaN where a grain is not there; radii (n,); values (moments, n)."""
+    reader = vtkHDFReader()
+    reader.SetFileName(str(file))
+    reader.UpdateInformation()
+    count = reader.GetNumberOfSteps()
+    moments = []
+    for step in np.unique(np.linspace(0, count - 1, min(60, count)).round().astype(int)):
+        reader.SetStep(int(step))
+        reader.Update()
+        moments.append((float(reader.GetTimeValue()), grains.Grains.of(reader.GetOutputDataObject(0))))
+    if not moments or not any(len(g.points) for _, g in moments):
+        return None
+    numbers = [g.fields["id"].astype(np.int64) if "id" in g.fields else np.arange(len(g.points)) for _, g in moments]
+    everyone = np.unique(np.concatenate(numbers))
+    if len(everyone) * len(moments) > PLACES:
+        everyone = everyone[:: -(-len(everyone) * len(moments) // PLACES)]
+    places = np.full((len(moments), len(everyone), 3), np.nan)
+    values, radii = np.zeros((len(moments), len(everyone))), np.zeros(len(everyone))
+    for k, (ids, (_, g)) in enumerate(zip(numbers, moments, strict=True)):
+        shown = np.isin(ids, everyone)
+        at = np.searchsorted(everyone, ids[shown])
+        places[k, at], radii[at] = g.points[shown], g.radii[shown]
+        values[k, at] = scalar(g.fields[view.field], view.component)[shown]
+    return {"places": places, "radii": radii, "values": values, "times": [t for t, _ in moments]}
+
+
+def _grains(pack: Pack, flock: dict[str, Any], view: View, low: Floats, high: Floats, language: Language) -> None:
+    places, radii = flock["places"], flock["radii"]
+    there = np.isfinite(places).all(axis=2)
+    shares, said = _valued(np.where(there, flock["values"], np.nan).reshape(-1), view.unit, dict(view.title), language)
+    pack.add("grain_places", _shares(np.nan_to_num(places), low, high).reshape(len(places), -1))
+    pack.add("grain_there", there.astype(np.uint8))
+    pack.add("grain_values", shares.reshape(len(places), -1))
+    largest = float(radii.max()) or 1.0
+    pack.add("grain_radii", np.asarray(radii / largest * FULL, np.uint16), differences=False)
+    kinds = grains.Painting.of(flock["values"][there], view, language).kinds
+    pack.head["grains"] = {
+        **said, "times": flock["times"], "radius": largest, "kinds": list(kinds),
+        "colours": [list(c) for c in grains.KINDS[: len(kinds)]],
+    }  # fmt: skip

@@ -1,0 +1,466 @@
+// A result to be looked at: fields on the skin, deformation, section, streamlines, grains in time, values by a click.
+import * as THREE from "three";
+import { bytes, packed } from "./data.js";
+import { hasWebGL, make, Stage } from "./stage.js";
+
+// viridis (van der Walt and Smith, matplotlib, CC0), as in the pictures of the report
+const VIRIDIS = [[71, 45, 123], [66, 64, 134], [59, 82, 139], [51, 99, 141], [44, 114, 142], [38, 130, 142],
+  [33, 145, 140], [31, 160, 136], [40, 174, 128], [63, 188, 115], [94, 201, 98], [132, 212, 75], [173, 220, 48],
+  [216, 226, 25], [253, 231, 37]]; // prettier-ignore
+const GREYS = [[40, 40, 40], [240, 240, 240]];
+const COLD_WARM = [[59, 76, 192], [141, 176, 254], [221, 221, 221], [244, 152, 122], [180, 4, 38]]; // K. Moreland, 2009
+const MAPS = { viridis: VIRIDIS, "cold-warm": COLD_WARM, grey: GREYS };
+
+function table(stops) {
+  const pixels = new Uint8Array(1024);
+  for (let i = 0; i < 256; i++) {
+    const at = (i / 255) * (stops.length - 1);
+    const k = Math.min(stops.length - 2, Math.floor(at));
+    for (let j = 0; j < 3; j++) pixels[4 * i + j] = stops[k][j] + (at - k) * (stops[k + 1][j] - stops[k][j]);
+    pixels[4 * i + 3] = 255;
+  }
+  const texture = new THREE.DataTexture(pixels, 256, 1);
+  texture.minFilter = texture.magFilter = THREE.LinearFilter;
+  texture.needsUpdate = true;
+  return texture;
+}
+
+const COLOUR = `uniform sampler2D colours; uniform vec2 range;
+  vec3 coloured(float v) {
+    return texture2D(colours, vec2(clamp((v - range.x) / max(range.y - range.x, 1e-9), .002, .998), .5)).rgb;
+  }`;
+const CLIP_V = "#include <clipping_planes_pars_vertex>\n";
+const CLIP_F = "#include <clipping_planes_pars_fragment>\n";
+
+const linked = new Map(); // group -> stages that turn together
+
+class Result {
+  constructor(root) {
+    this.root = root;
+    this.host = root.querySelector(".stage");
+    this.tools = root.querySelector(".tools");
+    this.scale = root.querySelector(".scale");
+    if (!hasWebGL()) return;
+    this.stage = new Stage(this.host);
+    this.stage.renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
+    this.uniforms = {
+      colours: { value: table(VIRIDIS) }, range: { value: new THREE.Vector2(0, 1) }, warp: { value: 0 },
+      low: { value: new THREE.Vector3() }, span: { value: new THREE.Vector3(1, 1, 1) }, pixel: { value: 500 },
+      radius: { value: 1 }, kinds: { value: 0 },
+    }; // prettier-ignore
+    this.stage.onclick((event) => this.probe(event));
+    this.stage.before = () => {
+      const { renderer, camera } = this.stage;
+      const height = this.host.clientHeight * renderer.getPixelRatio();
+      this.uniforms.pixel.value = height / (2 * Math.tan((camera.fov * Math.PI) / 360));
+    };
+    this.stage.onview = () => this.turnOthers();
+  }
+
+  update(data) {
+    this.data = data;
+    if (!this.stage) {
+      this.host.hidden = true;
+      this.scale.textContent = data.words.noWebGL;
+      this.root.dataset.ready = "none";
+      return;
+    }
+    if (data.link !== this.link) {
+      linked.get(this.link)?.delete(this);
+      this.link = data.link;
+      if (this.link) linked.set(this.link, (linked.get(this.link) ?? new Set()).add(this));
+    }
+    if (this.address !== data.address) this.load(data.address);
+  }
+
+  async load(address) {
+    this.address = address;
+    const said = make("div", "said", this.data.words.loading);
+    this.host.append(said);
+    try {
+      const { head, arrays } = await packed(await bytes(address));
+      if (this.address !== address) return;
+      said.remove();
+      this.build(head, arrays);
+    } catch (error) {
+      said.textContent = `${this.data.words.unreadable} (${error.message})`;
+    }
+  }
+
+  build(head, arrays) {
+    this.head = head;
+    this.arrays = arrays;
+    const { stage, uniforms } = this;
+    const span = head.high.map((v, i) => (v > head.low[i] ? v - head.low[i] : 1));
+    uniforms.low.value.set(...head.low);
+    uniforms.span.value.set(...span);
+    const place = (width) => new THREE.BufferAttribute(width, 3, true);
+    if (arrays.triangles) {
+      const geometry = new THREE.BufferGeometry();
+      geometry.setAttribute("position", place(arrays.points));
+      const none = new Int16Array(arrays.points.length);
+      geometry.setAttribute("moved", new THREE.BufferAttribute(arrays.warp ?? none, 3, true));
+      geometry.setIndex(new THREE.BufferAttribute(arrays.triangles, 1));
+      const material = new THREE.ShaderMaterial({
+        uniforms, side: THREE.DoubleSide, clipping: true,
+        polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1,
+        vertexShader: `${CLIP_V} attribute vec3 moved; attribute float value; uniform vec3 low, span; uniform float warp;
+          varying float v; varying vec3 seen;
+          void main() {
+            vec4 mvPosition = modelViewMatrix * vec4(low + position * span + moved * warp, 1.);
+            v = value; seen = mvPosition.xyz;
+            #include <clipping_planes_vertex>
+            gl_Position = projectionMatrix * mvPosition;
+          }`,
+        fragmentShader: `${COLOUR} ${CLIP_F} uniform float faint; varying float v; varying vec3 seen;
+          void main() {
+            #include <clipping_planes_fragment>
+            vec3 n = normalize(cross(dFdx(seen), dFdy(seen)));
+            gl_FragColor = vec4(coloured(v) * (.62 + .38 * abs(n.z)), faint);
+          }`,
+      }); // prettier-ignore
+      material.uniforms = { ...uniforms, faint: { value: 1 } };
+      this.skin = new THREE.Mesh(geometry, material);
+      this.skin.frustumCulled = false;
+      stage.scene.add(this.skin);
+      const rim = new THREE.BufferGeometry();
+      const ends = Float32Array.from(arrays.edges, (v, i) => head.low[i % 3] + (v / 65535) * span[i % 3]);
+      rim.setAttribute("position", new THREE.BufferAttribute(ends, 3));
+      this.rim = new THREE.LineSegments(rim, new THREE.LineBasicMaterial({ color: 0x2b3440, transparent: true, opacity: 0.65 }));
+      stage.scene.add(this.rim);
+    }
+    if (arrays.line_steps) {
+      const geometry = new THREE.BufferGeometry();
+      geometry.setAttribute("position", place(arrays.line_points));
+      geometry.setAttribute("value", new THREE.BufferAttribute(arrays.line_values, 1, true));
+      geometry.setIndex(new THREE.BufferAttribute(arrays.line_steps, 1));
+      const material = new THREE.ShaderMaterial({
+        uniforms: { ...uniforms, range: { value: new THREE.Vector2(0, 1) } }, clipping: true,
+        vertexShader: `${CLIP_V} attribute float value; uniform vec3 low, span; varying float v;
+          void main() { vec4 mvPosition = modelViewMatrix * vec4(low + position * span, 1.); v = value;
+            #include <clipping_planes_vertex>
+            gl_Position = projectionMatrix * mvPosition; }`,
+        fragmentShader: `${COLOUR} ${CLIP_F} varying float v;
+          void main() {
+            #include <clipping_planes_fragment>
+            gl_FragColor = vec4(coloured(v), 1.); }`,
+      }); // prettier-ignore
+      this.lines = new THREE.LineSegments(geometry, material);
+      this.lines.frustumCulled = false;
+      this.lines.visible = false;
+      stage.scene.add(this.lines);
+    }
+    if (arrays.grain_places) this.buildGrains();
+    stage.resize();
+    stage.fit(head.low, head.high);
+    this.controls();
+    this.choose(0);
+    requestAnimationFrame(() => requestAnimationFrame(() => (this.root.dataset.ready = "3d")));
+  }
+
+  buildGrains() {
+    const { head, arrays, uniforms } = this;
+    const count = arrays.grain_radii.length;
+    const geometry = new THREE.BufferGeometry();
+    for (const [name, width] of [["position", 3], ["value", 1], ["there", 1]])
+      geometry.setAttribute(name, new THREE.BufferAttribute(
+        name === "there" ? new Uint8Array(count) : new Uint16Array(count * width), width, name !== "there"));
+    geometry.setAttribute("size", new THREE.BufferAttribute(arrays.grain_radii, 1, true));
+    uniforms.radius.value = head.grains.radius;
+    const kinds = head.grains.kinds.length;
+    const span = Math.max(head.grains.high - head.grains.low, 1e-30);
+    const colours = head.grains.colours.map((c) => `vec3(${c.map((v) => (v / 255).toFixed(4))})`);
+    const paint = kinds
+      ? `vec3 paint(float v) { ${head.grains.kinds.slice(0, -1).map((k, i) =>
+          `if (v < ${(((k + head.grains.kinds[i + 1]) / 2 - head.grains.low) / span).toFixed(5)}) return ${colours[i]};`).join(" ")}
+          return ${colours.at(-1)}; }`
+      : "vec3 paint(float v) { return coloured(v); }"; // prettier-ignore
+    const material = new THREE.ShaderMaterial({
+      uniforms: { ...uniforms, range: { value: new THREE.Vector2(0, 1) } }, clipping: true,
+      vertexShader: `${CLIP_V} attribute float value, size, there; uniform vec3 low, span; uniform float pixel, radius;
+        varying float v;
+        void main() {
+          vec4 mvPosition = modelViewMatrix * vec4(low + position * span, 1.); v = value;
+          #include <clipping_planes_vertex>
+          gl_Position = there > .5 ? projectionMatrix * mvPosition : vec4(2., 2., 2., 1.);
+          gl_PointSize = max(1., 2. * pixel * radius * size / -mvPosition.z);
+        }`,
+      fragmentShader: `${COLOUR} ${paint} ${CLIP_F} varying float v;
+        void main() {
+          #include <clipping_planes_fragment>
+          vec2 d = gl_PointCoord * 2. - 1.; float r = dot(d, d); if (r > 1.) discard;
+          gl_FragColor = vec4(paint(v) * (.5 + .5 * sqrt(1. - r)), 1.);
+        }`,
+    }); // prettier-ignore
+    this.grains = new THREE.Points(geometry, material);
+    this.grains.frustumCulled = false;
+    this.stage.scene.add(this.grains);
+    this.moment(head.grains.times.length - 1);
+  }
+
+  // The grains at one of the moments.
+  moment(k) {
+    const { arrays } = this;
+    const { position, value, there } = this.grains.geometry.attributes;
+    const count = arrays.grain_radii.length;
+    position.array.set(arrays.grain_places.subarray(3 * count * k, 3 * count * (k + 1)));
+    value.array.set(arrays.grain_values.subarray(count * k, count * (k + 1)));
+    there.array.set(arrays.grain_there.subarray(count * k, count * (k + 1)));
+    position.needsUpdate = value.needsUpdate = there.needsUpdate = true;
+    this.now = k;
+    this.stage.draw();
+  }
+
+  choose(number) {
+    const scalar = this.head.scalars?.[number];
+    this.shown = scalar;
+    if (scalar && this.skin) {
+      const values = this.arrays[scalar.array];
+      this.skin.geometry.setAttribute("value", new THREE.BufferAttribute(values, 1, true));
+    }
+    this.from.value = this.said(scalar?.low);
+    this.to.value = this.said(scalar?.high);
+    this.rescale();
+  }
+
+  said(value) {
+    if (value === undefined) return "";
+    const text = Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? value.toExponential(3) : String(+value.toPrecision(4));
+    return text.replace(".", this.data.words.decimal);
+  }
+
+  number(text) {
+    return Number(text.trim().replace(",", "."));
+  }
+
+  // The colours go from one typed value to the other; nothing is loaded again.
+  rescale() {
+    const about = this.shown ?? this.head.lines ?? this.head.grains;
+    const { low, high } = about ?? { low: 0, high: 1 };
+    const [from, to] = [this.number(this.from.value), this.number(this.to.value)];
+    if (this.shown && Number.isFinite(from) && Number.isFinite(to) && to > from)
+      this.uniforms.range.value.set((from - low) / (high - low || 1), (to - low) / (high - low || 1));
+    const stops = MAPS[this.map.value].map((c) => `rgb(${c})`);
+    this.bar.style.background = `linear-gradient(to right, ${stops})`;
+    const title = about?.title?.[this.data.language] ?? about?.title?.en ?? "";
+    this.name.textContent = about?.unit ? `${title} [${about.unit}]` : title;
+    this.stage.draw();
+  }
+
+  controls() {
+    const { words } = this.data;
+    const { head } = this;
+    this.tools.replaceChildren();
+    this.scale.replaceChildren();
+    const field = (label, element) => {
+      const wrap = make("label", "", label);
+      wrap.append(element);
+      this.tools.append(wrap);
+      return element;
+    };
+    const pick = (label, options, act) => {
+      const made = make("select");
+      options.forEach(([value, text]) => {
+        const option = make("option", "", text);
+        option.value = value;
+        made.append(option);
+      });
+      made.addEventListener("change", () => act(made.value));
+      return field(label, made);
+    };
+    const slide = (label, options, act) => {
+      const made = make("input");
+      Object.assign(made, { type: "range", ...options });
+      made.addEventListener("input", () => act(Number(made.value)));
+      return field(label, made);
+    };
+    const title = (of) => of.title?.[this.data.language] ?? of.title?.en ?? of.name;
+    if ((head.scalars ?? []).length > 1)
+      pick(words.field, head.scalars.map((s, i) => [String(i), title(s)]), (i) => this.choose(Number(i)));
+    this.map = make("select");
+    for (const name of Object.keys(MAPS)) this.map.append(make("option", "", name));
+    this.map.addEventListener("change", () => {
+      this.uniforms.colours.value = table(MAPS[this.map.value]);
+      [this.lines, this.grains].forEach((o) => o && (o.material.uniforms.colours.value = this.uniforms.colours.value));
+      if (this.skin) this.skin.material.uniforms.colours.value = this.uniforms.colours.value;
+      this.rescale();
+    });
+    field(words.colours, this.map);
+    if (head.warp) {
+      const size = Math.hypot(...head.high.map((v, i) => v - head.low[i]));
+      const full = (0.2 * size) / head.warp.largest; // the largest displacement drawn as a fifth of the part
+      const shown = make("output");
+      const made = slide(words.deformation, { min: 0, max: 1, step: 0.005, value: 0 }, (share) => {
+        const factor = share * full;
+        this.uniforms.warp.value = factor * head.warp.largest;
+        shown.textContent = `×${factor < 10 ? factor.toFixed(1) : Math.round(factor)}`;
+        if (this.rim) this.rim.visible = factor === 0;
+        this.stage.draw();
+      });
+      shown.textContent = "×0";
+      made.parentElement.append(shown);
+    }
+    const share = make("input");
+    Object.assign(share, { type: "range", min: 0, max: 1, step: 0.005, value: 0.5, hidden: true });
+    share.setAttribute("aria-label", words.section);
+    const axis = pick(words.section, [["", "–"], ["0", "x"], ["1", "y"], ["2", "z"]], () => cut());
+    const cut = () => {
+      share.hidden = axis.value === "";
+      this.stage.section(axis.value === "" ? null : Number(axis.value), Number(share.value));
+    };
+    share.addEventListener("input", cut);
+    axis.parentElement.append(share);
+    if (this.lines) {
+      const box = make("input");
+      box.type = "checkbox";
+      box.addEventListener("change", () => this.showLines(box.checked));
+      field(words.streamlines, box);
+    }
+    if (this.grains && head.grains.times.length > 1) {
+      const times = head.grains.times;
+      const time = make("output");
+      const tell = (k) => (time.textContent = `t = ${this.said(times[k])} s`);
+      const slider = slide(words.time, { min: 0, max: times.length - 1, step: 1, value: this.now }, (k) => {
+        this.moment(k);
+        tell(k);
+      });
+      const play = make("button", "", "▶");
+      play.type = "button";
+      play.setAttribute("aria-label", words.play);
+      play.addEventListener("click", () => {
+        this.playing = !this.playing;
+        play.textContent = this.playing ? "❚❚" : "▶";
+        const step = () => {
+          if (!this.playing) return;
+          slider.value = (this.now + 1) % times.length;
+          this.moment(Number(slider.value));
+          tell(this.now);
+          setTimeout(step, 80);
+        };
+        step();
+      });
+      slider.parentElement.append(time, play);
+      tell(this.now);
+    }
+    this.name = make("span", "name");
+    this.from = make("input");
+    this.to = make("input");
+    for (const [input, label] of [[this.from, words.lowest], [this.to, words.highest]]) {
+      input.inputMode = "decimal";
+      input.setAttribute("aria-label", label);
+      input.addEventListener("change", () => this.rescale());
+    }
+    this.bar = make("span", "bar");
+    this.scale.append(this.name, this.from, this.bar, this.to);
+    this.from.hidden = this.to.hidden = !(head.scalars ?? []).length;
+    this.scale.hidden = Boolean(head.grains?.kinds.length && !head.scalars?.length);
+    for (const mark of head.marks ?? []) {
+      const name = mark.title?.[this.data.language] ?? mark.title?.en ?? mark.name;
+      this.stage.label(mark.at, "", "label dot").title = `${name}: ${mark.text}`;
+    }
+  }
+
+  showLines(on) {
+    this.lines.visible = on;
+    if (this.skin) {
+      this.skin.material.transparent = on;
+      this.skin.material.depthWrite = !on;
+      this.skin.material.uniforms.faint.value = on ? 0.14 : 1;
+    }
+    this.stage.draw();
+  }
+
+  // The value at a click: of the nearest corner of the triangle, and the figure with its error bar where one is marked.
+  probe(event) {
+    this.stage.placed = this.stage.placed.filter(({ element }) => !element.matches(".probe") || element.remove());
+    if (!this.skin || !this.shown || (this.lines && this.lines.visible)) return;
+    const found = this.under(event);
+    if (!found) return this.stage.draw();
+    const share = this.arrays[this.shown.array][found.corner] / 65535;
+    let text = `${this.said(this.shown.low + share * (this.shown.high - this.shown.low))} ${this.shown.unit}`;
+    const near = (this.head.marks ?? []).find((m) => Math.hypot(...m.at.map((v, i) => v - found.at[i])) < 0.02 * this.stage.size);
+    if (near) text += ` · ${near.title?.[this.data.language] ?? near.title?.en ?? near.name}: ${near.text}`;
+    this.stage.label(found.at, text, "label probe");
+    this.stage.draw();
+  }
+
+  // The corner nearest to the pointer, from what is drawn: triangle numbers as colours of one pixel.
+  under(event) {
+    const { stage } = this;
+    const box = stage.canvas.getBoundingClientRect();
+    const target = new THREE.WebGLRenderTarget(1, 1);
+    const material = new THREE.ShaderMaterial({
+      uniforms: this.skin.material.uniforms, side: THREE.DoubleSide, clipping: true,
+      vertexShader: `${CLIP_V} attribute vec3 moved; uniform vec3 low, span; uniform float warp; flat varying int corner;
+        void main() {
+          vec4 mvPosition = modelViewMatrix * vec4(low + position * span + moved * warp, 1.);
+          corner = gl_VertexID;
+          #include <clipping_planes_vertex>
+          gl_Position = projectionMatrix * mvPosition; }`,
+      fragmentShader: `${CLIP_F} flat varying int corner;
+        void main() {
+          #include <clipping_planes_fragment>
+          int k = corner + 1;
+          gl_FragColor = vec4(float(k & 255), float((k >> 8) & 255), float((k >> 16) & 255), 255.) / 255.; }`,
+    }); // prettier-ignore
+    material.clippingPlanes = this.skin.material.clippingPlanes;
+    const own = this.skin.material;
+    const others = stage.scene.children.filter((o) => o !== this.skin && o !== stage.camera && o.visible);
+    others.forEach((o) => (o.visible = false));
+    this.skin.material = material;
+    const ratio = stage.renderer.getPixelRatio();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    stage.camera.setViewOffset(box.width * ratio, box.height * ratio, x * ratio, y * ratio, 1, 1);
+    stage.renderer.setRenderTarget(target);
+    stage.renderer.clear();
+    stage.renderer.render(stage.scene, stage.camera);
+    const code = new Uint8Array(4);
+    stage.renderer.readRenderTargetPixels(target, 0, 0, 1, 1, code);
+    stage.renderer.setRenderTarget(null);
+    stage.camera.clearViewOffset();
+    this.skin.material = own;
+    others.forEach((o) => (o.visible = true));
+    material.dispose();
+    target.dispose();
+    const corner = code[0] + 256 * code[1] + 65536 * code[2] - 1;
+    if (corner < 0) return null;
+    const { head, arrays } = this;
+    const at = [0, 1, 2].map((i) => head.low[i] + (arrays.points[3 * corner + i] / 65535) * (head.high[i] - head.low[i]));
+    return { corner, at };
+  }
+
+  turnOthers() {
+    if (!this.link || this.turned) return;
+    const away = this.stage.camera.position.clone().sub(this.stage.controls.target).divideScalar(this.stage.size || 1);
+    for (const other of linked.get(this.link) ?? []) {
+      if (other === this || !other.stage?.size) continue;
+      const shift = this.stage.controls.target.clone().sub(this.stage.middle).divideScalar(this.stage.size);
+      other.turned = true;
+      other.stage.controls.target.copy(other.stage.middle).addScaledVector(shift, other.stage.size);
+      other.stage.camera.position.copy(other.stage.controls.target).addScaledVector(away, other.stage.size);
+      other.stage.controls.update();
+      other.stage.draw();
+      other.turned = false;
+    }
+  }
+
+  dispose() {
+    this.playing = false;
+    linked.get(this.link)?.delete(this);
+    this.stage?.dispose();
+  }
+}
+
+const results = new WeakMap();
+
+export function result({ data, parentElement }) {
+  const root = parentElement.querySelector(".viewer");
+  if (!results.has(root)) results.set(root, new Result(root));
+  const shown = results.get(root);
+  root.__result = shown;
+  shown.update(data);
+  return () => {
+    shown.dispose();
+    results.delete(root);
+  };
+}
