@@ -271,7 +271,7 @@ class Boundary:
         return shape * (wanted / enters)
 
     def _inward(self, facets: Integers, weights: Reals, nodes: Integers) -> tuple[float, Reals]:
-        """Area [m2], and the unit normals into the domain at nodes (n, dim): one for a plane, else that of each node."""
+        """Area [m2], and unit normals into the domain at nodes (n, dim): one for a plane, else that of each node."""
         dim = self.flow.dim
         one = fem.Constant(self.mesh, 1.0)
         area = float(self.comm.allreduce(fem.assemble_scalar(form(one * self.ds(facets))), MPI.SUM))
@@ -345,7 +345,7 @@ class Boundary:
         if abs(net) > 1e-9 * moved:
             raise StageError(
                 "no-outlet",
-                f"{abs(net):.3g} m3/s more {'leave' if net > 0 else 'enter'} than the other way, and there is no outlet.",
+                f"There is no outlet, but {abs(net):.3g} m3/s more {'leave than enter' if net > 0 else 'enter than leave'}.",
                 "Give an outlet with a pressure, or make the flows of the inlets add up to zero.",
             )
 

@@ -74,7 +74,8 @@ class Flow:
     degree : of the velocity, 2 or 3; the pressure has one less (Taylor-Hood)
     u : velocity [m/s]; p : pressure over density [m2/s2]; t : time [s]
     force : acceleration that acts on the fluid [m/s2], zero unless set (buoyancy)
-    eddy : cellwise eddy viscosity over density [m2/s], zero unless a turbulence model sets it
+    reaction : what the boundary gives the fluid at each node, over density [m4/s2]: the residual of the momentum
+        equation, which is zero inside; minus its sum over the nodes of a wall is the force on the wall over density
     """
 
     part: Part
@@ -84,9 +85,11 @@ class Flow:
     u: fem.Function = field(init=False)
     p: fem.Function = field(init=False)
     force: fem.Function = field(init=False)
+    reaction: fem.Function = field(init=False)
 
     def __post_init__(self) -> None:
-        self.u, self.p, self.force = fem.Function(self.V), fem.Function(self.Q), fem.Function(self.V)
+        self.u, self.force, self.reaction = (fem.Function(self.V) for _ in range(3))
+        self.p = fem.Function(self.Q)
 
     @property
     def dim(self) -> int:
