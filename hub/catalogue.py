@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -118,9 +118,20 @@ def solver_check(data: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[P
 
     Raises Refused, SolverBroken.
     """
-    answer = _ask(str(data.get("solver")), "check", given=json.dumps(data, ensure_ascii=False))
-    cost = Cost.model_validate(answer["cost"]) if answer.get("cost") else None
-    return answer["case"], [Problem.model_validate(p) for p in answer["problems"]], cost
+    return solver_checks([data])[0]
+
+
+def solver_checks(cases: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, Any] | None, list[Problem], Cost | None]]:
+    """The same for several cases of one solver, in one process. Raises Refused, SolverBroken."""
+    answers = _ask(str(cases[0].get("solver")), "check", given=json.dumps(list(cases), ensure_ascii=False))
+    return [
+        (
+            answer["case"],
+            [Problem.model_validate(p) for p in answer["problems"]],
+            Cost.model_validate(answer["cost"]) if answer.get("cost") else None,
+        )
+        for answer in answers
+    ]
 
 
 @lru_cache(maxsize=256)

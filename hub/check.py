@@ -18,6 +18,8 @@ from hub.problem import Problem, Refused, excerpt, path
 from hub.selection import resolve_all
 from hub.solver import Cost
 
+#: Cases that are handed to a solver's process together.
+AT_ONCE = 200
 #: Volume of a tetrahedron over the cube, and area of a triangle over the square, of the size asked for.
 FILL, TRIANGLE = 0.118, 0.433
 
@@ -58,12 +60,42 @@ def check_case(
     geometry : the CAD file or mesh; verdict : what intake said of it, if it was asked before.
     Without both, only form and physics are checked. Never raises for what a user wrote.
     """
+    return check_cases([data], geometry, verdict)[0]
+
+
+def check_cases(
+    cases: Sequence[Mapping[str, Any]], geometry: Path | None = None, verdict: GeometryVerdict | None = None
+) -> list[Checked]:
+    """The same for several cases of one solver about one part, which is looked at once."""
+    found: list[Checked | Mapping[str, Any]] = []
+    for data in cases:
+        try:
+            read(data)  # the form first: its problems have the best paths
+            found.append(with_materials(data))
+        except Refused as refused:
+            found.append(Checked(problems=refused.problems))
+    filled = [each for each in found if not isinstance(each, Checked)]
+    answers: list[tuple[dict[str, Any] | None, list[Problem], Cost | None]] = []
     try:
-        read(data)  # the form first: its problems have the best paths
-        filled = with_materials(data)
-        case_si, problems, cost = catalogue.solver_check(filled)
+        for start in range(0, len(filled), AT_ONCE):
+            answers += catalogue.solver_checks(filled[start : start + AT_ONCE])
     except Refused as refused:
-        return Checked(problems=refused.problems)
+        return [each if isinstance(each, Checked) else Checked(problems=refused.problems) for each in found]
+    units = {case_si["geometry"].get("unit") for case_si, _, _ in answers if case_si}
+    if verdict is None and geometry is not None and geometry.is_file() and len(units) == 1:
+        verdict = inspect(geometry, unit=units.pop())
+    judged = iter([_judged(*answer, geometry, verdict) for answer in answers])
+    return [each if isinstance(each, Checked) else next(judged) for each in found]
+
+
+def _judged(
+    case_si: dict[str, Any] | None,
+    problems: list[Problem],
+    cost: Cost | None,
+    geometry: Path | None,
+    verdict: GeometryVerdict | None,
+) -> Checked:
+    """What is to be said of a case that its solver has read."""
     if case_si is None:
         return Checked(problems=tuple(problems))
     case = read(case_si, si=True)
@@ -80,7 +112,7 @@ def check_case(
         verdict = inspect(geometry, unit=case.geometry.unit)
     if verdict is None:
         return Checked(problems=tuple(problems), case=case_si)
-    problems += open_questions(verdict, case.geometry)
+    problems += open_questions(verdict, case.geometry, case.domain.kind)
     faces, unmatched = resolve_all(case, verdict) if verdict.faces else ({}, [])
     problems += unmatched
     if verdict.bodies:

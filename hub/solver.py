@@ -5,7 +5,7 @@ The hub never imports a solver. It runs it as a process of its own and reads wha
 ``python -m solvers.fem.elasticity --describe``
     who it is and what it takes, as JSON (:class:`Description`)
 ``python -m solvers.fem.elasticity check < case.json``
-    a case as typed -> ``{"case": ... in SI, "problems": [...]}``; no PETSc is loaded
+    a case as typed -> ``{"case": ... in SI, "problems": [...]}``; a list of cases -> a list; no PETSc is loaded
 ``mpiexec -n 2 python -m solvers.fem.elasticity run ATTEMPT``
     the work, in an attempt's folder (``hub/runfolder.py``)
 
@@ -305,7 +305,9 @@ def serve(solver: Solver, argv: Sequence[str] | None = None) -> None:
         case ["--describe"]:
             print(solver.describe().model_dump_json(indent=1))
         case ["check"]:
-            print(json.dumps(_check(solver, json.load(sys.stdin)), ensure_ascii=False))
+            asked = json.load(sys.stdin)
+            answer = [_check(solver, each) for each in asked] if isinstance(asked, list) else _check(solver, asked)
+            print(json.dumps(answer, ensure_ascii=False))
         case ["command", ranks]:
             print(json.dumps(solver.command(int(ranks))))
         case ["run", folder]:

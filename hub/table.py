@@ -195,15 +195,15 @@ def _number(cell: str, separator: str, row: int, name: str) -> float:
     return value
 
 
-def inline(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def inline(
+    data: Mapping[str, Any], folder: Path, within: Sequence[str] = ("conditions", "parameters")
+) -> dict[str, Any]:
     """A case as typed with ``{file: x.csv}`` in conditions and parameters replaced by the text of the file in `folder`.
 
+    within : keys of the document under which tables may be
     Raises Refused if a file is not there, is no plain name, is too large or is no text.
     """
-    return {
-        key: _inlined(value, folder, (key,)) if key in ("conditions", "parameters") else value
-        for key, value in data.items()
-    }
+    return {key: _inlined(value, folder, (key,)) if key in within else value for key, value in data.items()}
 
 
 def _inlined(item: Any, folder: Path, where: tuple[str | int, ...]) -> Any:
