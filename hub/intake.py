@@ -82,6 +82,7 @@ class Facts(Frozen):
     """What the closed process found, in SI.
 
     unit : the unit its numbers were read in, None if the file does not say
+    open_places : points on some of the open edges [m]
     wires : curves that bound no face
     thinnest : smallest wall seen [m]
     cost : of meshing the part; domains : the same for other kinds of domain (hub.case.Domain)
@@ -93,6 +94,7 @@ class Facts(Frozen):
     faces: tuple[Face, ...] = ()
     box: tuple[Vector, Vector] | None = None
     open_edges: int = 0
+    open_places: tuple[Vector, ...] = ()
     nonmanifold_edges: int = 0
     wires: int = 0
     contacts: tuple[Contact, ...] = ()
@@ -180,14 +182,38 @@ def _length(millimetres: float) -> str:
     return f"{millimetres:.0f}" if millimetres >= 1000 else f"{round(millimetres, 5):.3g}"
 
 
-def open_questions(verdict: GeometryVerdict, geometry: Geometry) -> list[Problem]:
-    """The problems of a verdict without the questions that a case has answered."""
+#: What stands in the way of filling a part, and not of using its skin as walls -> what it then means.
+_OF_WALLS = {
+    "open-edges": "grains pass where the skin is open",
+    "non-manifold": "grains meet both walls where more than two faces share an edge",
+    "self-crossing": "grains meet both walls where the skin crosses itself",
+    "overlap": "grains meet both walls where parts overlap",
+    "surfaces-only": "",
+    "contacts": "",
+    "thin-wall": "",
+}
+
+
+def open_questions(verdict: GeometryVerdict, geometry: Geometry, domain: str = "part") -> list[Problem]:
+    """The problems of a verdict without the questions that a case has answered.
+
+    domain : kind of the domain (hub.case.Domain); walls need no inside, so that a skin with gaps is only warned of
+    """
     answered = {
         "unit-unknown": geometry.unit is not None,
         "size-implausible": geometry.size_confirmed,
         "contacts": geometry.contacts is not None,
     }
-    return [p for p in verdict.problems if not (p.severity == "question" and answered.get(p.code, False))]
+    left = [p for p in verdict.problems if not (p.severity == "question" and answered.get(p.code, False))]
+    if domain != "walls":
+        return left
+    return [
+        p.model_copy(update={"severity": "warning", "expected": meaning, "todo": "If that is meant, go on."})
+        if (meaning := _OF_WALLS.get(p.code))
+        else p
+        for p in left
+        if _OF_WALLS.get(p.code) != ""
+    ]
 
 
 # --- looking at a file ----------------------------------------------------------------------------------------
@@ -419,7 +445,7 @@ def _closed(facts: Facts) -> list[Problem]:
         problems.append(
             _problem(
                 "open-edges",
-                f"{facts.open_edges} open edge(s): the skin has gaps or misses faces",
+                f"{facts.open_edges} open edge(s){_places(facts.open_places)}: the skin has gaps or misses faces",
                 "a closed skin",
                 "Close the gaps in the CAD system (often called heal, sew or knit), then export again.",
             )
@@ -434,6 +460,13 @@ def _closed(facts: Facts) -> list[Problem]:
         else:
             problems.append(_problem("no-shape", "no shape at all", "at least one solid", solid))
     return problems
+
+
+def _places(points: Sequence[Vector]) -> str:
+    """`` near 1, 2, 3 mm; 4, 5, 6 mm``."""
+    return (
+        (" near " + "; ".join(", ".join(f"{c * 1e3 + 0.0:.4g}" for c in p) for p in points) + " mm") if points else ""
+    )
 
 
 def _unit(facts: Facts, unit: str, source: str) -> list[Problem]:

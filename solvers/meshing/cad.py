@@ -144,6 +144,12 @@ def _degenerate(edge: int) -> bool:
     return bool(np.abs(low[3:] - low[:3]).max() < 1e-5 and gmsh.model.occ.getMass(1, edge) < 1e-6)
 
 
+def middle_of(edge: int, scale: float) -> Vec:
+    """A point in the middle of an edge."""
+    low, high = gmsh.model.getParametrizationBounds(1, edge)
+    return _vec(gmsh.model.getValue(1, edge, [(low[0] + high[0]) / 2]) * scale)
+
+
 @dataclass(frozen=True)
 class Surface:
     """Triangles of the faces, oriented outward from the lower-numbered body of each face.

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,15 +20,17 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hub.case import Case
+from hub.case import Case, OfPart, Walls
 from hub.filekind import Kind
 from hub.intake import METRES, Facts, GeometryVerdict, MeshCost, Solid
 from hub.meshfile import MeshFile
+from hub.problem import Problem
 from hub.selection import Face
 from hub.solver import StageError
 from solvers.meshing import split as cut
 from solvers.meshing.cad import Floats, Ints, Surface, Vec
 from solvers.meshing.cost import thinnest
+from solvers.meshing.crossing import crossings
 from solvers.meshing.tetmesh import numbers_of, scaled_jacobian, volume
 
 #: An edge sharper than this parts two faces [rad].
@@ -71,6 +73,7 @@ class Skin:
     names: list[tuple[str, ...]]
     open_edges: int = 0
     crowded: int = 0
+    places: Floats = field(default_factory=lambda: np.empty((0, 3)))
 
 
 def _facts(skin: Skin, out: Path, factor: float, filled: tuple[Floats, Ints, Ints] | None) -> Facts:
@@ -105,8 +108,27 @@ def _facts(skin: Skin, out: Path, factor: float, filled: tuple[Floats, Ints, Int
         box=(cast(Vec, tuple(map(float, low))), cast(Vec, tuple(map(float, high)))),
         open_edges=skin.open_edges,
         nonmanifold_edges=skin.crowded,
+        open_places=tuple(cast(Vec, tuple(map(float, p * factor))) for p in skin.places),
+        notes=_crossed(skin, factor) if filled is None else (),
         thinnest=None if wall is None else wall * factor,
         cost=cost,
+    )
+
+
+def _crossed(skin: Skin, factor: float) -> tuple[Problem, ...]:
+    """A surface that passes through itself."""
+    count, place = crossings(skin.points, skin.triangles)
+    if place is None:
+        return ()
+    x, y, z = (f"{c * factor * 1e3:.4g}" for c in place)
+    return (
+        Problem(
+            where="geometry.file",
+            found=f"{count} pair(s) of triangles that pass through each other, one near {x}, {y}, {z} mm",
+            expected="a skin that does not cross itself",
+            todo="Unite the overlapping bodies in the CAD system, or repair the STL, then export again.",
+            code="self-crossing",
+        ),
     )
 
 
@@ -150,16 +172,23 @@ def read_stl(file: Path) -> Skin:
     corner = points[triangles]
     if np.einsum("ij,ij->i", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])).sum() < 0:
         triangles = triangles[:, [0, 2, 1]]
-    open_edges, crowded = _edge_faults(triangles)
+    open_edges, crowded, places = edge_faults(points, triangles)
     face = split(points, triangles, np.zeros(len(triangles), np.int64))
     count = int(face.max()) + 1
-    return Skin(points, triangles, face, [(0,)] * count, ["body 1"], [()] * count, open_edges, crowded)
+    return Skin(points, triangles, face, [(0,)] * count, ["body 1"], [()] * count, open_edges, crowded, places)
 
 
-def _edge_faults(triangles: Ints) -> tuple[int, int]:
+def edge_faults(points: Floats, triangles: Ints) -> tuple[int, int, Floats]:
+    """(open edges, edges on more than two triangles, the middles of up to three holes that open edges go round)."""
     sides = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
-    uses = np.unique(sides, axis=0, return_counts=True)[1]
-    return int((uses == 1).sum()), int((uses > 2).sum())
+    edges, uses = np.unique(sides, axis=0, return_counts=True)
+    bare = edges[uses == 1]
+    ends, number = np.unique(bare, return_inverse=True)
+    number = number.reshape(-1, 2)
+    graph = coo_array((np.ones(len(bare)), (number[:, 0], number[:, 1])), shape=(len(ends), len(ends)))
+    count, label = connected_components(graph, directed=False) if len(bare) else (0, np.empty(0, int))
+    places = [points[ends[label == k]].mean(axis=0) for k in range(min(count, 3))]
+    return len(bare), int((uses > 2).sum()), np.array(places).reshape(-1, 3)
 
 
 def read_mesh(file: Path, kind: Kind) -> tuple[Floats, Ints, Ints, list[str], dict[str, Ints]]:
@@ -441,6 +470,18 @@ def mesh(geometry: Path, verdict: GeometryVerdict, case: Case, faces: Mapping[st
     """The mesh of a case whose geometry is a mesh or an STL. Raises StageError."""
     factor = METRES[case.geometry.unit or "mm"]
     kind = cast(Kind, verdict.kind)
+    if isinstance(case.domain, Walls):
+        from solvers.meshing import walls
+
+        skin = read_stl(geometry) if kind == "stl" else skin_of(*read_mesh(geometry, kind))
+        solids = [b.model_dump() for b in verdict.bodies]
+        return walls.of_skin(skin, solids, verdict.faces, faces, factor, f"as given ({kind})")
+    if not isinstance(case.domain, OfPart):
+        raise StageError(
+            "needs-cad",
+            f"The domain {case.domain.kind} needs faces and edges; the geometry is a mesh or an STL.",
+            "Send the CAD part as STEP.",
+        )
     if kind == "stl":
         from solvers.meshing.stl import fill
 

@@ -67,6 +67,7 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
         box=box,
         open_edges=len(open_edges),
         nonmanifold_edges=len(crowded),
+        open_places=tuple(cad.middle_of(e, factor) for e in open_edges[:3]),
         wires=len(wires),
     )
     if not topology.faces:

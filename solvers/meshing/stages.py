@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import hub
-from hub.case import Case, Plane, read
+from hub.case import Case, Plane, Walls, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.meshfile import MeshFile
 from hub.problem import Refused
@@ -35,8 +35,8 @@ def check(attempt: Attempt) -> None:
     surface = attempt.out / "surface.npz"
     if surface.is_file():
         _draw("faces", surface, attempt.out / "verdict.json", attempt.out / "faces.png")
-    problems = open_questions(verdict, case.geometry)
-    if verdict.overall != "refused":
+    problems = open_questions(verdict, case.geometry, case.domain.kind)
+    if verdict.faces and not any(p.severity == "error" for p in problems):
         problems += resolve_all(case, verdict)[1]
     for problem in problems:
         print(f"{problem.severity}: {problem}", flush=True)
@@ -102,13 +102,19 @@ def build(
 
     factor, _ = scale(geometry, kind, case.geometry.unit)
     with cad.session(threads=threads or len(os.sched_getaffinity(0))):
-        parts = tetmesh.prepare(geometry, kind, bonded=case.geometry.contacts == "bonded")
+        # grains meet whole bodies, which may move; everything else shares the faces where bodies touch
+        bonded = case.geometry.contacts == "bonded" and not isinstance(case.domain, Walls)
+        parts = tetmesh.prepare(geometry, kind, bonded=bonded)
         until = left if callable(left) else lambda: float("inf")
         given_on = {"known": verdict.faces, "progress": progress, "left": until}
         if isinstance(case.domain, Plane):
             from solvers.meshing import planar
 
             return planar.mesh(parts, faces[case.domain.face], case.mesh, faces, factor, **given_on)
+        if isinstance(case.domain, Walls):
+            from solvers.meshing import walls
+
+            return walls.mesh(parts, case.mesh, faces, factor, **given_on)
         return tetmesh.mesh(parts, case.mesh, faces, factor, **given_on)
 
 
