@@ -1,0 +1,279 @@
+"""Sparse matrices between scalar spaces that act on all components of a velocity at once.
+
+The components share their matrix: it is assembled and read from memory once for all of them. Rows are those a rank
+owns, columns may be ghosts; ILU(0) is that of the block a rank owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from solvers.cfd.flow.state import Reals, form  # first, for it loads MPI ahead of the bindings
+
+# isort: split
+from dolfinx import fem, la
+from mpi4py import MPI
+
+
+@numba.njit(cache=True, fastmath=True)
+def _times(rows, columns, data, x, y):  # type: ignore[no-untyped-def]
+    """y = A x for every component: x (columns, k), y (rows, k)."""
+    for i in range(len(rows) - 1):
+        for c in range(y.shape[1]):
+            y[i, c] = 0.0
+        for k in range(rows[i], rows[i + 1]):
+            a, j = data[k], columns[k]
+            for c in range(y.shape[1]):
+                y[i, c] += a * x[j, c]
+
+
+@numba.njit(cache=True, fastmath=True)
+def _spread(rows, columns, data, x, y):  # type: ignore[no-untyped-def]
+    """y = A x from a scalar to components: data (entries, k), x (columns,), y (rows, k)."""
+    for i in range(len(rows) - 1):
+        for c in range(y.shape[1]):
+            y[i, c] = 0.0
+        for k in range(rows[i], rows[i + 1]):
+            for c in range(y.shape[1]):
+                y[i, c] += data[k, c] * x[columns[k]]
+
+
+@numba.njit(cache=True, fastmath=True)
+def _collect(rows, columns, data, x, y):  # type: ignore[no-untyped-def]
+    """y = A x from components to a scalar: data (entries, k), x (columns, k), y (rows,)."""
+    for i in range(len(rows) - 1):
+        total = 0.0
+        for k in range(rows[i], rows[i + 1]):
+            for c in range(x.shape[1]):
+                total += data[k, c] * x[columns[k], c]
+        y[i] = total
+
+
+@numba.njit(cache=True)
+def _factorise(rows, columns, data, diagonal, own):  # type: ignore[no-untyped-def]
+    """ILU(0) in place over the columns below `own`, which are sorted in a row; the inverse diagonal is stored."""
+    place = np.full(own, -1, dtype=np.int64)
+    for i in range(own):
+        for k in range(rows[i], rows[i + 1]):
+            if columns[k] < own:
+                place[columns[k]] = k
+        for k in range(rows[i], rows[i + 1]):
+            j = columns[k]
+            if j >= i:
+                continue
+            factor = data[k] * data[diagonal[j]]
+            data[k] = factor
+            for m in range(diagonal[j] + 1, rows[j + 1]):
+                if columns[m] < own and place[columns[m]] >= 0:
+                    data[place[columns[m]]] -= factor * data[m]
+        data[diagonal[i]] = 1.0 / data[diagonal[i]]
+        for k in range(rows[i], rows[i + 1]):
+            if columns[k] < own:
+                place[columns[k]] = -1
+
+
+@numba.njit(cache=True, fastmath=True)
+def _substitute(rows, columns, data, diagonal, r, y):  # type: ignore[no-untyped-def]
+    """y = (L U)^-1 r for every component, (own, k)."""
+    own = len(diagonal)
+    for i in range(own):
+        for c in range(y.shape[1]):
+            y[i, c] = r[i, c]
+        for k in range(rows[i], diagonal[i]):
+            a, j = data[k], columns[k]
+            for c in range(y.shape[1]):
+                y[i, c] -= a * y[j, c]
+    for i in range(own - 1, -1, -1):
+        for k in range(diagonal[i] + 1, rows[i + 1]):
+            j = columns[k]
+            if j < own:
+                a = data[k]
+                for c in range(y.shape[1]):
+                    y[i, c] -= a * y[j, c]
+        for c in range(y.shape[1]):
+            y[i, c] *= data[diagonal[i]]
+
+
+class Matrix:
+    """A matrix between scalar spaces, assembled from a bilinear form. Collective.
+
+    rows, columns, data : compressed rows of this rank
+    """
+
+    def __init__(self, bilinear: Any) -> None:
+        self._form = form(bilinear)
+        self._matrix = fem.create_matrix(self._form)
+        to, of = self._form.function_spaces
+        self.own = to.dofmap.index_map.size_local
+        self._columns_map = of.dofmap.index_map
+        size = self._matrix.indptr[self.own]
+        self.rows, self.columns = self._matrix.indptr[: self.own + 1], self._matrix.indices[:size]
+        self.data = self._matrix.data[:size]
+
+    def assemble(self) -> Matrix:
+        self._matrix.set_value(0.0)
+        fem.assemble_matrix(self._matrix, self._form)
+        self._matrix.scatter_reverse()
+        return self
+
+    def times(self, x: Reals, y: Reals | None = None) -> Reals:
+        """(own, k): the matrix times (columns with ghosts up to date, k)."""
+        y = np.empty((self.own, x.shape[1])) if y is None else y
+        _times(self.rows, self.columns, self.data, x, y)
+        return y
+
+
+class Coupling:
+    """One matrix a component with one pattern: gradients and divergences between velocity and pressure. Collective.
+
+    of_component : the bilinear form of a component, None to share nothing
+    """
+
+    def __init__(self, of_component: Callable[[int], Any], dim: int) -> None:
+        parts = [Matrix(of_component(i)).assemble() for i in range(dim)]
+        first = parts[0]
+        self.own, self.rows, self.columns = first.own, first.rows.copy(), first.columns.copy()
+        self.data = np.column_stack([part.data for part in parts])
+
+    def spread(self, x: Reals) -> Reals:
+        """(own, dim) from a scalar (columns with ghosts,)."""
+        y = np.empty((self.own, self.data.shape[1]))
+        _spread(self.rows, self.columns, self.data, x, y)
+        return y
+
+    def collect(self, x: Reals) -> Reals:
+        """(own,) from components (columns with ghosts, dim)."""
+        y = np.empty(self.own)
+        _collect(self.rows, self.columns, self.data, x, y)
+        return y
+
+
+class Factors:
+    """ILU(0) of the block of a square matrix that this rank owns, with some nodes held.
+
+    fixed : (nodes with ghosts,) True where the row is that of the identity
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.row = np.repeat(np.arange(matrix.own), np.diff(matrix.rows))
+        on = np.flatnonzero(matrix.columns == self.row)
+        assert len(on) == matrix.own
+        self.diagonal = on.astype(np.int64)
+        self.data = np.empty_like(matrix.data)
+
+    def factorise(self, data: Reals, fixed: np.ndarray) -> None:
+        rows, columns = self.matrix.rows, self.matrix.columns
+        self.data[:] = data
+        out = fixed[self.row] | fixed[columns]
+        self.data[out] = 0.0
+        held = np.flatnonzero(fixed[: self.matrix.own])
+        self.data[self.diagonal[held]] = 1.0
+        _factorise(rows, columns, self.data, self.diagonal, self.matrix.own)
+
+    def solve(self, r: Reals, y: Reals) -> Reals:
+        """(own, k)"""
+        _substitute(self.matrix.rows, self.matrix.columns, self.data, self.diagonal, r, y)
+        return y
+
+
+class Block:
+    """Vectors of nodes with components, whose ghosts are kept up to date by MPI."""
+
+    def __init__(self, space: fem.FunctionSpace, width: int) -> None:
+        self._vector = la.vector(space.dofmap.index_map, bs=width, dtype=np.float64)
+        self.array = self._vector.array.reshape(-1, width)
+        self.own = space.dofmap.index_map.size_local
+        self.comm = space.mesh.comm
+
+    def update(self) -> Reals:
+        if self.comm.size > 1:
+            self._vector.scatter_forward()
+        return self.array
+
+
+def dots(comm: MPI.Intracomm, *pairs: tuple[Reals, Reals]) -> Reals:
+    """Inner products over all ranks, in one message."""
+    own = np.array([np.vdot(a, b) for a, b in pairs])
+    return comm.allreduce(own, MPI.SUM) if comm.size > 1 else own
+
+
+def bicgstab(
+    apply: Callable[[Reals], Reals],
+    precondition: Callable[[Reals], Reals],
+    b: Reals,
+    x: Reals,
+    comm: MPI.Intracomm,
+    *,
+    tolerance: float,
+    limit: int = 200,
+) -> int:
+    """Solve for x (own, k) from x; the number of iterations, or -1 where it stalls.
+
+    tolerance : of the norm of the residual. H. A. van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631-644.
+    """
+    r = b - apply(x)
+    (norm2,) = dots(comm, (r, r))
+    if norm2 <= tolerance**2:
+        return 0
+    shadow, rho, alpha, omega = r.copy(), 1.0, 1.0, 1.0
+    v, p = np.zeros_like(r), np.zeros_like(r)
+    for i in range(1, limit + 1):
+        (new,) = dots(comm, (shadow, r))
+        if new == 0.0 or omega == 0.0:
+            return -1
+        p -= omega * v
+        p *= new / rho * (alpha / omega)
+        p += r
+        rho = new
+        q = precondition(p)
+        v = apply(q)
+        alpha = rho / dots(comm, (shadow, v))[0]
+        x += alpha * q
+        r -= alpha * v
+        q = precondition(r)
+        t = apply(q)
+        tt, tr, rr = dots(comm, (t, t), (t, r), (r, r))
+        if rr <= tolerance**2:
+            return i
+        if not np.isfinite(tt) or tt == 0.0:
+            return -1
+        omega = tr / tt
+        x += omega * q
+        r -= omega * t
+        if rr - tr * tr / tt <= tolerance**2:
+            return i
+    return -1
+
+
+def cg(
+    apply: Callable[[Reals], Reals],
+    scale: Reals,
+    b: Reals,
+    x: Reals,
+    comm: MPI.Intracomm,
+    *,
+    tolerance: float,
+    limit: int = 200,
+) -> int:
+    """The same for symmetric matrices by conjugate gradients. scale : inverse of the diagonal, (own, 1)"""
+    r = b - apply(x)
+    z = scale * r
+    rz, rr = dots(comm, (r, z), (r, r))
+    p = z
+    for i in range(limit):
+        if rr <= tolerance**2:
+            return i
+        q = apply(p)
+        alpha = rz / dots(comm, (p, q))[0]
+        x += alpha * p
+        r -= alpha * q
+        z = scale * r
+        new, rr = dots(comm, (r, z), (r, r))
+        p = z + new / rz * p
+        rz = new
+    return -1
