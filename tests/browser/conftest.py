@@ -100,6 +100,10 @@ def pages(browser: Browser, hub: Hub, pictures: Path) -> Iterator[Pages]:
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+    page.on(
+        "console",
+        lambda said: wrong.append(f"console: {said.text}") if "THREE" in said.text or "WebGL" in said.text else None,
+    )
     page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     context.on(
         "request",

@@ -6,7 +6,9 @@ import time
 
 import pytest
 from playwright.sync_api import Page, expect
-from surfing import BRACKET, Pages
+from surfing import BRACKET, Hub, Pages
+
+from hub.case import load_yaml
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -95,3 +97,47 @@ def test_a_browser_without_webgl_shows_the_picture_and_the_list(pages: Pages) ->
     expect(page.locator(".viewer[data-ready='list'] img")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("checkbox", name="Face 35", exact=False)).to_be_visible()
     pages.shot("3d-none")
+
+
+def test_a_result_is_turned_coloured_deformed_and_asked(pages: Pages, hub: Hub) -> None:
+    page, client = pages.page, hub.client()
+    case = load_yaml((BRACKET.parent / "case.yaml").read_bytes())
+    case["geometry"]["file"] = client.upload(BRACKET.read_bytes(), BRACKET.name)["id"]
+    case["mesh"] = {"fineness": "coarse"}
+    run = client.submit(case)["id"]
+    client.wait(run, seconds=300)
+    pages.open(f"/run?run={run}")
+    viewer = page.locator(".viewer[data-ready='3d']")
+    expect(viewer).to_be_visible(timeout=30_000)
+    pages.shot("3d-result")
+    result = client.result(run)
+    largest = result["quantities"]["max_von_mises"]["value"]
+    # the colours end at the largest value of the field, which is the quantity's up to recovery and its bar
+    shown = viewer.evaluate("(v) => v.__result.shown")
+    assert shown["unit"] == "MPa"
+    assert shown["high"] * 1e6 == pytest.approx(largest, rel=0.2)
+    colours = viewer.evaluate(
+        """(v) => {
+          const { renderer, scene, camera } = v.__result.stage, gl = renderer.getContext();
+          const [w, h] = [gl.drawingBufferWidth, gl.drawingBufferHeight], all = new Uint8Array(4 * w * h);
+          renderer.render(scene, camera);
+          gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, all);
+          return new Set(new Uint32Array(all.buffer)).size;
+        }"""
+    )
+    assert colours > 500
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if "view3d" in request.url else None)
+    page.get_by_label("Highest value of the colours").fill("50")
+    page.get_by_label("Highest value of the colours").press("Enter")
+    slider = page.get_by_label("Deformation")
+    slider.fill("0.5")
+    x, y = viewer.evaluate(
+        """(v) => { const r = v.__result, p = r.arrays.points, a = r.head;
+        const at = [0, 1, 2].map((i) => a.low[i] + p[3 * 500 + i] / 65535 * (a.high[i] - a.low[i]));
+        const s = r.stage.onPage(at); return [s.x, s.y]; }"""
+    )
+    page.mouse.click(x, y)
+    expect(page.locator(".label.probe")).to_contain_text("MPa")
+    pages.shot("3d-deformed")
+    assert not requests  # nothing was loaded again

@@ -29,8 +29,8 @@ const COLOUR = `uniform sampler2D colours; uniform vec2 range;
   vec3 coloured(float v) {
     return texture2D(colours, vec2(clamp((v - range.x) / max(range.y - range.x, 1e-9), .002, .998), .5)).rgb;
   }`;
-const CLIP_V = "#include <clipping_planes_pars_vertex>\n";
-const CLIP_F = "#include <clipping_planes_pars_fragment>\n";
+const CLIP_V = "\n#include <clipping_planes_pars_vertex>\n";
+const CLIP_F = "\n#include <clipping_planes_pars_fragment>\n";
 
 const linked = new Map(); // group -> stages that turn together
 

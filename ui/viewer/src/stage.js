@@ -62,7 +62,7 @@ export class Stage {
     this.camera.far = this.size * 30;
     this.controls.target.copy(this.middle);
     const narrow = Math.min(1, this.camera.aspect);
-    this.camera.position.copy(this.middle).addScaledVector(away, (this.size * 1.95) / Math.max(narrow, 0.5));
+    this.camera.position.copy(this.middle).addScaledVector(away, (this.size * 1.6) / Math.max(narrow, 0.5));
     this.camera.updateProjectionMatrix();
     this.controls.update();
     this.draw();
