@@ -10,7 +10,6 @@ Every call is collective over the ranks unless it says otherwise.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.solver import StageError
-from solvers.dem.grains import kernels, lists
+from solvers.dem.grains import checkpoint, kernels, lists, wallkernels
 from solvers.dem.grains.materials import Laws
 from solvers.dem.grains.parallel import MPI, ROW, UNEVEN, Boxes, Halo, Migration, Owned, bisect
+from solvers.dem.grains.state import Array, Balance, Gas, Grains, Loads
 from solvers.dem.grains.walls import Vector, Wall
 
-Array = npt.NDArray[np.float64]
+__all__ = ["Balance", "Engine", "Gas", "Grains", "Hook", "Loads"]
 
 
 @dataclass(frozen=True)
@@ -33,75 +33,6 @@ class Hook:
 
     every: float
     call: Callable[[Engine], None]
-
-
-@dataclass(frozen=True)
-class Gas:
-    """Gas that drags the grains: density [kg/m3], dynamic viscosity [Pa s], velocity [m/s], the same everywhere."""
-
-    density: float
-    viscosity: float
-    velocity: Vector = (0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Grains:
-    """Grains of this rank (``Engine.grains``: views, good until the next step) or all of them in the order of their
-    ids on rank 0 (``Engine.gather``).
-
-    id : (n,) numbers that stay; position, velocity, spin : (n, 3) [m], [m/s], [rad/s]; radius, mass : (n,) [m], [kg]
-    material : (n,) index into ``laws.materials``; carried : (n, k) columns of the caller's that travel along
-    """
-
-    id: npt.NDArray[np.int64]
-    position: Array
-    velocity: Array
-    spin: Array
-    radius: Array
-    mass: Array
-    material: npt.NDArray[np.int64]
-    carried: Array
-
-
-@dataclass(frozen=True)
-class Loads:
-    """What the grains did to one wall since the loads were last taken, summed over ranks.
-
-    time : how long that was [s]
-    impulse, angular : (3,) of the force [N s], of the moment about the centre of the wall's motion [N m s]
-    work : done by the wall on the grains [J]; over `time` it is the power draw
-    pressing, shearing : (facets,) impulse along and across the normal [N s]
-    sliding : (facets,) normal force times sliding distance [J]: wear is proportional to it (Archard)
-    """
-
-    time: float
-    impulse: Array
-    angular: Array
-    work: float
-    pressing: Array
-    shearing: Array
-    sliding: Array
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Checks over the run so far.
-
-    overlap : largest overlap seen, over the sum of the radii [-]
-    momentum : momentum that no force accounts for, over the impulse of all forces [-]
-    kinetic, potential, elastic : energies now [J]; work : done by moving walls and by what was inserted or removed [J]
-    lost : energy dissipated [J]; it must not be negative beyond rounding: `gained` is the largest rise of energy seen,
-    over the largest energy [-]
-    """
-
-    overlap: float
-    momentum: float
-    kinetic: float
-    potential: float
-    elastic: float
-    work: float
-    lost: float
-    gained: float
 
 
 class Engine:
@@ -193,9 +124,9 @@ class Engine:
         self._reach = np.array(reach, float)
         self._motion = np.array([w.motion.row() for w in self.walls]).reshape(-1, 17)
         self._made_of = np.array([self.laws.number[w.material] for w in self.walls], np.int64)
-        self._P = np.zeros((len(self.walls), kernels.POSE))
-        kernels.pose(self._motion, 0.0, self._P)
-        self._near, self._new = np.zeros((kernels.TOUCHED, 8)), np.zeros((kernels.SLOTS, kernels.SLOT))
+        self._P = np.zeros((len(self.walls), wallkernels.POSE))
+        wallkernels.pose(self._motion, 0.0, self._P)
+        self._near, self._new = np.zeros((wallkernels.TOUCHED, 8)), np.zeros((wallkernels.SLOTS, wallkernels.SLOT))
         self._on_body, self._on_facet = np.zeros((len(self.walls), 7)), np.zeros((len(self._T), 3))
         self._taken_body, self._taken_facet = np.zeros_like(self._on_body), np.zeros_like(self._on_facet)
         self._taken_at = np.zeros(len(self.walls))
@@ -288,16 +219,15 @@ class Engine:
         images = [points]
         for axis in np.flatnonzero(self._periods):
             images = [p + k * self._periods[axis] * np.eye(3)[axis] for p in images for k in (-1, 0, 1)]
-        kernels.pose(self._motion, self.time, self._P)
+        wallkernels.pose(self._motion, self.time, self._P)
         placed = lists.place(self._T, self._plane, self._body, self._P)
         rows = self._owned.rows
         low, high = _box(rows)
         count, inverse = lists.grid(rows, low, high, max(2 * self._largest, 1e-12))
         start, order = lists.sort_cells(rows, low, count, inverse)
         taken = np.zeros(len(points), bool)
-        for k, image in enumerate(images):
-            met = placed if k == 0 else placed[:0]
-            met = placed if np.array_equal(image, points) else met
+        for image in images:
+            met = placed if np.array_equal(image, points) else placed[:0]
             taken |= lists.blocked(
                 rows, low, count, inverse, start, order, self._largest, image, radii, met, self._plane
             )
@@ -347,7 +277,7 @@ class Engine:
     def facets(self, name: str) -> Array:
         """(n, 3, 3) corners of a wall's triangles now [m], those without area left out. Not collective."""
         own = self._body == self._wall(name)
-        kernels.pose(self._motion, self.time, self._P)
+        wallkernels.pose(self._motion, self.time, self._P)
         return lists.place(self._T[own], self._plane[own], self._body[own], self._P)[:, :9].reshape(-1, 3, 3)
 
     def _wall(self, name: str) -> int:
@@ -398,6 +328,17 @@ class Engine:
         out = self._spectrum.copy()
         self.comm.Allreduce(MPI.IN_PLACE, out, MPI.SUM)
         return out
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint, each file whole. The run goes on as one that starts from it would."""
+        checkpoint.save(self, folder)
+
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint: on as many ranks as wrote it, with the same steps as if there had been no stop.
+
+        Raises StageError ``wrong-checkpoint`` if it was written with another time step or other walls.
+        """
+        checkpoint.load(self, folder)
 
     # --- steps ---
 
@@ -517,7 +458,7 @@ class Engine:
     def _near_lists(
         self, n: int, low: Array, high: Array, count: Array, inverse: Array, start: Array, order: Array
     ) -> None:
-        kernels.pose(self._motion, self.time, self._P)
+        wallkernels.pose(self._motion, self.time, self._P)
         placed = lists.place(self._T, self._plane, self._body, self._P)
         room, fits = max(256, int(1.5 * len(self._near_facet))), False
         while not fits:
@@ -606,75 +547,6 @@ class Engine:
         m, v, w = rows[:, 7], rows[:, 4:7], rows[:, 8:11]
         kinetic = 0.5 * m * ((v * v).sum(axis=1) + 0.4 * rows[:, 3] ** 2 * (w * w).sum(axis=1))
         return kinetic - m * (rows[:, :3] @ self.gravity)
-
-    # --- checkpoints ---
-
-    def save(self, folder: Path) -> None:
-        """Write a checkpoint whole: ``grains.npz``. The run goes on as one that starts from it would."""
-        if self._listed:
-            self._pack()
-        own = self._owned
-        number, partner, kept = lists.gather_contacts(
-            np.arange(len(own.ids)), own.first, own.length, own.partner, own.kept
-        )
-        parts = self.comm.gather((own.rows, own.ids, own.carried, number, partner, kept))
-        sums = [x.copy() for x in (self._on_body, self._on_facet, self._spectrum, self._impulse)]
-        for x in sums:
-            self.comm.Allreduce(MPI.IN_PLACE, x, MPI.SUM)
-        state = self._state.copy()
-        self.comm.Allreduce(MPI.IN_PLACE, state, MPI.MAX)
-        if parts is not None:
-            joined = [np.concatenate([p[k] for p in parts]) for k in range(6)]
-            names = ("rows", "ids", "carried", "number", "partner", "kept")
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / ".grains.npz.part"
-            with part.open("wb") as stream:
-                np.savez(
-                    stream, **dict(zip(names, joined, strict=True)), on_body=sums[0], on_facet=sums[1], bins=sums[2],
-                    impulse=sums[3], state=state, boxes=self._boxes.node, ranks=self.comm.size, expected=self._expected,
-                    taken_body=self._taken_body, taken_facet=self._taken_facet, taken_at=self._taken_at,
-                    numbers=[self.dt, self.steps, self._next_id, self._skin, self._skin_for, self._since, self._largest,
-                             self._weight, self._supplied, self._highest, self._lowest_balance, self._gained],
-                )  # fmt: skip
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(folder / "grains.npz")
-        self.comm.Barrier()
-
-    def load(self, folder: Path) -> None:
-        """Go on from a checkpoint: on as many ranks as wrote it, the same steps as if there had been no stop.
-
-        Raises StageError ``wrong-checkpoint`` if it was written with another time step or other walls.
-        """
-        with np.load(folder / "grains.npz", allow_pickle=False) as found:
-            data = {name: found[name] for name in found.files}
-        dt, steps, next_id, *rest = data["numbers"]
-        same_walls = data["on_facet"].shape == self._on_facet.shape and data["on_body"].shape == self._on_body.shape
-        same_columns = data["carried"].shape[1] == self._owned.carried.shape[1]
-        if dt != self.dt or not (same_walls and same_columns and data["bins"].shape == self._spectrum.shape):
-            raise StageError(
-                "wrong-checkpoint", "The checkpoint was written for another time step or other walls.", "Start anew."
-            )
-        self.steps, self._next_id, self.count = int(steps), int(next_id), len(data["ids"])
-        self._skin, self._skin_for, self._since, self._largest, *rest = rest
-        self._weight, self._supplied, self._highest, self._lowest_balance, self._gained = rest
-        rank, size = self.comm.rank, self.comm.size
-        first = np.cumsum(data["number"]) - data["number"]
-        every = Owned(data["rows"], data["ids"], data["carried"], first, data["number"], data["partner"], data["kept"])
-        if int(data["ranks"]) == size:
-            self._boxes = Boxes(data["boxes"])
-            every = every.taken(self._boxes.owner(every.rows[:, :3]) == rank)
-        else:
-            every = every.taken(np.arange(len(every.ids)) % size == rank)
-        self._owned = every
-        share = 1.0 if rank == 0 else 0.0
-        self._on_body[:], self._on_facet[:] = share * data["on_body"], share * data["on_facet"]
-        self._spectrum[:], self._impulse[:] = share * data["bins"], share * data["impulse"]
-        self._state[:], self._expected[:] = data["state"], data["expected"]
-        self._taken_body, self._taken_facet, self._taken_at = (
-            data["taken_body"], data["taken_facet"], data["taken_at"],
-        )  # fmt: skip
-        self._listed = False
 
 
 def _box(rows: Array) -> tuple[Array, Array]:

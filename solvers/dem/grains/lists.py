@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numba import njit
 
-from solvers.dem.grains.kernels import INLINE, KERNEL, SLOT, SLOTS, nearest
+from solvers.dem.grains.contact import INLINE, KERNEL
+from solvers.dem.grains.wallkernels import SLOT, SLOTS, nearest
 
 #: Columns of a contact between lists: normal (walls only), spring, torque, energy lost.
 KEPT = 10
