@@ -21,14 +21,31 @@ from mpi4py import MPI
 
 @numba.njit(cache=True, fastmath=True)
 def _times(rows, columns, data, x, y):  # type: ignore[no-untyped-def]
-    """y = A x for every component: x (columns, k), y (rows, k)."""
-    for i in range(len(rows) - 1):
-        for c in range(y.shape[1]):
-            y[i, c] = 0.0
-        for k in range(rows[i], rows[i + 1]):
-            a, j = data[k], columns[k]
-            for c in range(y.shape[1]):
-                y[i, c] += a * x[j, c]
+    """y = A x for 1, 2 or 3 components: x (columns, k), y (rows, k). Two and three components keep to registers."""
+    width = y.shape[1]
+    if width == 3:
+        for i in range(len(rows) - 1):
+            s0, s1, s2 = 0.0, 0.0, 0.0
+            for k in range(rows[i], rows[i + 1]):
+                a, j = data[k], columns[k]
+                s0 += a * x[j, 0]
+                s1 += a * x[j, 1]
+                s2 += a * x[j, 2]
+            y[i, 0], y[i, 1], y[i, 2] = s0, s1, s2
+    elif width == 2:
+        for i in range(len(rows) - 1):
+            s0, s1 = 0.0, 0.0
+            for k in range(rows[i], rows[i + 1]):
+                a, j = data[k], columns[k]
+                s0 += a * x[j, 0]
+                s1 += a * x[j, 1]
+            y[i, 0], y[i, 1] = s0, s1
+    else:
+        for i in range(len(rows) - 1):
+            s0 = 0.0
+            for k in range(rows[i], rows[i + 1]):
+                s0 += data[k] * x[columns[k], 0]
+            y[i, 0] = s0
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -78,24 +95,35 @@ def _factorise(rows, columns, data, diagonal, own):  # type: ignore[no-untyped-d
 
 @numba.njit(cache=True, fastmath=True)
 def _substitute(rows, columns, data, diagonal, r, y):  # type: ignore[no-untyped-def]
-    """y = (L U)^-1 r for every component, (own, k)."""
+    """y = (L U)^-1 r for 2 or 3 components, (own, k)."""
     own = len(diagonal)
+    three = y.shape[1] == 3
+    last = y.shape[1] - 1
     for i in range(own):
-        for c in range(y.shape[1]):
-            y[i, c] = r[i, c]
+        s0, s1, s2 = r[i, 0], r[i, 1], r[i, last]
         for k in range(rows[i], diagonal[i]):
             a, j = data[k], columns[k]
-            for c in range(y.shape[1]):
-                y[i, c] -= a * y[j, c]
+            s0 -= a * y[j, 0]
+            s1 -= a * y[j, 1]
+            if three:
+                s2 -= a * y[j, 2]
+        y[i, 0], y[i, 1] = s0, s1
+        if three:
+            y[i, 2] = s2
     for i in range(own - 1, -1, -1):
+        s0, s1, s2 = y[i, 0], y[i, 1], y[i, last]
         for k in range(diagonal[i] + 1, rows[i + 1]):
             j = columns[k]
             if j < own:
                 a = data[k]
-                for c in range(y.shape[1]):
-                    y[i, c] -= a * y[j, c]
-        for c in range(y.shape[1]):
-            y[i, c] *= data[diagonal[i]]
+                s0 -= a * y[j, 0]
+                s1 -= a * y[j, 1]
+                if three:
+                    s2 -= a * y[j, 2]
+        d = data[diagonal[i]]
+        y[i, 0], y[i, 1] = s0 * d, s1 * d
+        if three:
+            y[i, 2] = s2 * d
 
 
 class Matrix:

@@ -85,7 +85,8 @@ class March:
     """The flow on its way through time. Collective.
 
     flow : at the end of the last step; before : (nodes, dim) the velocity one step earlier
-    control : steps taken and their size; courant : of the last step; iterations : of the last step, velocity and pressure
+    control : steps taken and their size
+    courant : of the last step; iterations : of its velocity and its pressure
     """
 
     def __init__(self, flow: Flow, boundary: Boundary, settings: Settings) -> None:

@@ -121,3 +121,21 @@ def _size(formula: str) -> None:
     field.add("MathEval", 1)
     field.setString(1, "F", formula)
     field.setAsBackgroundMesh(1)
+
+
+def channel(near: float = 0.01, far: float = 0.06) -> MeshFile:
+    """The channel with a cylinder of the DFG benchmarks in space; faces inlet, outlet, walls, cylinder."""
+    with _model():
+        cad = gmsh.model.occ
+        tube = cad.addCylinder(0.5, 0.2, 0, 0, 0, 0.41, 0.05)
+        cad.cut([(3, cad.addBox(0, 0, 0, 2.5, 0.41, 0.41))], [(3, tube)])
+        cad.synchronize()
+        grow = f"{near}+0.3*Abs(Sqrt((x-0.5)^2+(y-0.2)^2)-0.05)"
+        _size(f"Min({far}+0.04*Max(0,x-1.0),{grow})")
+
+        def name(x: np.ndarray) -> str:
+            if np.allclose(x[:2], (0.5, 0.2), atol=1e-3):
+                return "cylinder"
+            return "inlet" if x[0] < 1e-3 else "outlet" if x[0] > 2.499 else "walls"
+
+        return _file(3, name)

@@ -1,0 +1,302 @@
+"""Steady flow in space: Picard's iteration with Anderson's acceleration, each step a linear (Oseen) problem by FGMRES.
+
+All components of the velocity share one scalar matrix, a ninth of Newton's: that outweighs the faster steps of Newton.
+Preconditioner: upper triangular, ILU(0) for the velocity, and for the pressure convection and diffusion in its own
+space (PCD), -Mp^-1 (nu + Fp Ap^-1), with Ap held at the inlet.
+
+Methods: H. Elman, D. Silvester, A. Wathen, Finite Elements and Fast Iterative Solvers, 2nd ed., Oxford 2014, ch. 9;
+S. Pollock, L. Rebholz, M. Xiao, SIAM J. Numer. Anal. 57 (2019) 615-637; Y. Saad, SIAM J. Sci. Comput. 14 (1993) 461-469.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solvers.cfd.flow.state import Flow, Reals  # first, for it loads MPI ahead of the bindings
+
+# isort: split
+import dolfinx.fem.petsc as fp
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from hub.solver import StageError
+from solvers.cfd.flow.boundary import Boundary, Inlet
+from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg
+from solvers.cfd.flow.state import form
+from solvers.cfd.flow.steady import BACKFLOW, Convergence, Watch
+
+#: What a linear solve must take off its residual, and its most iterations.
+INNER, LIMIT, RESTART = 0.1, 300, 60
+#: Steps that Anderson's acceleration looks back on; steps before the iteration is given up.
+DEPTH, STEPS = 5, 120
+#: Growth of the residual over the best so far that calls for damping.
+GROWTH = 10.0
+
+
+class Oseen:
+    """The equations of a steady flow in space. Collective."""
+
+    def __init__(self, flow: Flow, boundary: Boundary) -> None:
+        self.flow, self.boundary = flow, boundary
+        self.comm, dim, nu = flow.part.mesh.comm, flow.dim, flow.fluid.nu
+        s, r = ufl.TrialFunction(flow.S), ufl.TestFunction(flow.S)
+        q, z = ufl.TrialFunction(flow.Q), ufl.TestFunction(flow.Q)
+        dx, low = flow.dx(), flow.dx(2 * flow.degree)
+        un = ufl.dot(flow.u, ufl.FacetNormal(flow.part.mesh))
+        back = BACKFLOW * (abs(un) - un) / 2 * s * r * boundary.ds(boundary.leaving)
+        self._A = Matrix(ufl.dot(flow.u, ufl.grad(s)) * r * dx + back)
+        self._K = Matrix(ufl.dot(ufl.grad(s), ufl.grad(r)) * low).assemble()
+        self._M = Matrix(s * r * low).assemble()
+        self._G = Coupling(lambda i: q * r.dx(i) * low, dim)
+        self._D = Coupling(lambda i: s.dx(i) * z * low, dim)
+        self._Mp = Matrix(q * z * low).assemble()
+        self._Fp = Matrix(ufl.dot(flow.u, ufl.grad(q)) * z * low)
+        on = np.flatnonzero(self._Mp.columns == np.repeat(np.arange(self._Mp.own), np.diff(self._Mp.rows)))
+        self._inverse_mass = 1.0 / self._Mp.data[on][:, None]
+        self._factors = Factors(self._A)
+        self._fixed = np.zeros(len(boundary.x), dtype=bool)
+        self._fixed[boundary.held] = True
+        self._own, self._pressures = flow.S.dofmap.index_map.size_local, self._Mp.own
+        self._u, self._p = Block(flow.S, dim), Block(flow.Q, 1)
+        self._push = boundary.push(flow.t)[: self._own] + self._M.times(flow.force.x.array.reshape(-1, dim))
+        self._laplace = self._diffusion(form(ufl.dot(ufl.grad(q), ufl.grad(z)) * low))
+        self._nu, self._rate, self._creeping = nu, 0.0, True
+        self.krylov = 0
+
+    def _diffusion(self, a: fem.Form) -> PETSc.KSP:
+        """One cycle of multigrid for the Laplacian of pressures, held at the inlet."""
+        flow, boundary = self.flow, self.boundary
+        A = fp.assemble_matrix(a)
+        A.assemble()
+        facets = [boundary.facets[c.name] for c in boundary.conditions if isinstance(c, Inlet)]
+        inlet = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *facets]))
+        at = fem.locate_dofs_topological(flow.Q, flow.dim - 1, inlet, remote=True)
+        first = flow.Q.dofmap.index_map.local_range[0]
+        if not self.comm.allreduce(len(at)):
+            at = np.array([0] if self.comm.rank == 0 else [], dtype=np.int32)
+        self._inlet = at[at < self._pressures].astype(np.int32)
+        A.zeroRowsColumns((self._inlet + first).astype(np.int32), 1.0)
+        ksp = PETSc.KSP().create(self.comm)
+        ksp.setOperators(A)
+        ksp.setType("preonly")
+        prefix = "flow_diffusion_"
+        ksp.setOptionsPrefix(prefix)
+        options = PETSc.Options()
+        for key, value in {"pc_type": "gamg", "pc_gamg_threshold": 0.02, "mg_levels_ksp_type": "chebyshev",
+                           "mg_levels_pc_type": "jacobi", "mg_levels_ksp_max_it": 3}.items():  # fmt: skip
+            options[prefix + key] = value
+        ksp.setFromOptions()
+        ksp.setUp()
+        self._b, self._x = A.createVecLeft(), A.createVecRight()
+        return ksp
+
+    # --- vectors: own velocities (own, dim) and pressures (own,), one after the other ---
+
+    def _split(self, x: Reals) -> tuple[Reals, Reals]:
+        size = self._own * self.flow.dim
+        return x[:size].reshape(-1, self.flow.dim), x[size:]
+
+    def _dot(self, *pairs: tuple[Reals, Reals]) -> Reals:
+        return np.asarray(self.comm.allreduce(np.array([a @ b for a, b in pairs]), MPI.SUM))
+
+    def _release(self, r: Reals) -> Reals:
+        work = self._u.array
+        work[: self._own] = r
+        self.boundary.release(work)
+        return work[: self._own].copy()
+
+    def _apply(self, x: Reals) -> Reals:
+        u, p = self._split(x)
+        self._u.array[: self._own], self._p.array[: self._pressures, 0] = u, p
+        wide, pressure = self._u.update(), self._p.update()
+        y = np.empty_like(x)
+        out, mass = self._split(y)
+        mass[:] = -self._D.collect(wide)
+        out[:] = self._release(self._A.times(wide) - self._G.spread(pressure[:, 0]))
+        return y
+
+    def _precondition(self, x: Reals) -> Reals:
+        u, p = self._split(x)
+        y = np.empty_like(x)
+        velocity, pressure = self._split(y)
+        pressure[:] = -self._schur(p)
+        self._p.array[: self._pressures, 0] = pressure
+        b = u + self._release(self._G.spread(self._p.update()[:, 0]))
+        self._factors.solve(b, velocity)
+        if self.boundary.slipping.size:
+            velocity[:] = self._release(velocity)
+        return y
+
+    def _schur(self, r: Reals) -> Reals:
+        """Mp^-1 (nu + Fp Ap^-1) r."""
+        right = (self._nu * r)[:, None].copy()
+        if not self._creeping:
+            self._b.array = r
+            self._b.array_w[self._inlet] = 0.0
+            self._laplace.solve(self._b, self._x)
+            self._p.array[: self._pressures, 0] = self._x.array
+            right += self._Fp.times(self._p.update())
+        x = self._inverse_mass * right
+        cg(self._mass, self._inverse_mass, right, x, self.comm, tolerance=0.0, limit=4)
+        return x[:, 0]
+
+    def _mass(self, y: Reals) -> Reals:
+        self._p.array[: self._pressures] = y
+        return self._Mp.times(self._p.update())
+
+    # --- linear and nonlinear iterations ---
+
+    def _fgmres(self, b: Reals, reduction: float) -> tuple[Reals, bool]:
+        """A correction x with |b - A x| < reduction |b|, and whether that was reached."""
+        x, start = np.zeros_like(b), float(np.sqrt(self._dot((b, b))[0]))
+        r, done = b.copy(), 0
+        while done < LIMIT:
+            beta = float(np.sqrt(self._dot((r, r))[0]))
+            if beta <= reduction * start:
+                return x, True
+            V, Z, H = [r / beta], [], np.zeros((RESTART + 1, RESTART))
+            g = np.zeros(RESTART + 1)
+            g[0] = beta
+            for j in range(RESTART):
+                Z.append(self._precondition(V[j]))
+                w = self._apply(Z[j])
+                # twice is enough: orthogonal to the last digits with two messages a step
+                for _ in range(2):
+                    h = self._dot(*((v, w) for v in V))
+                    for v, c in zip(V, h, strict=True):
+                        w -= c * v
+                    H[: j + 1, j] += h
+                H[j + 1, j] = float(np.sqrt(self._dot((w, w))[0]))
+                done += 1
+                y, *_ = np.linalg.lstsq(H[: j + 2, : j + 1], g[: j + 2], rcond=None)
+                left = float(np.linalg.norm(g[: j + 2] - H[: j + 2, : j + 1] @ y))
+                if left <= reduction * start or H[j + 1, j] < 1e-14 * beta or done >= LIMIT or j == RESTART - 1:
+                    break
+                V.append(w / H[j + 1, j])
+            for c, z in zip(y, Z, strict=True):
+                x += c * z
+            self.krylov += len(Z)
+            if left <= reduction * start:
+                return x, True
+            r = b - self._apply(x)
+        return x, False
+
+    def _operator(self) -> None:
+        """The matrices at the flow's velocity."""
+        self._A.assemble()
+        if self._creeping:
+            self._A.data[:] = 0.0
+        self._A.data += self._nu * self._K.data
+        if not self._creeping:
+            self._Fp.assemble()
+
+    def _residual(self) -> Reals:
+        """Of the equations at the flow, which must have its matrices; sets the reaction."""
+        flow, dim = self.flow, self.flow.dim
+        u, p = flow.u.x.array.reshape(-1, dim), flow.p.x.array
+        r = self._A.times(u) - self._G.spread(p) - self._push
+        flow.reaction.x.array.reshape(-1, dim)[: self._own] = r
+        flow.reaction.x.scatter_forward()
+        return np.concatenate([self._release(r).ravel(), -self._D.collect(u)])
+
+    def _state(self) -> Reals:
+        return np.concatenate(
+            [self.flow.u.x.array[: self._own * self.flow.dim], self.flow.p.x.array[: self._pressures]]
+        )
+
+    def _set(self, x: Reals) -> None:
+        flow = self.flow
+        flow.u.x.array[: self._own * flow.dim] = x[: self._own * flow.dim]
+        flow.p.x.array[: self._pressures] = x[self._own * flow.dim :]
+        flow.u.x.scatter_forward()
+        flow.p.x.scatter_forward()
+
+    def _norms(self, r: Reals) -> tuple[float, float]:
+        """Of the residual, volumes weighted with the largest speed; and of the reaction, which measures it."""
+        flow = self.flow
+        speed = self.comm.allreduce(float(np.abs(flow.u.x.array).max(initial=0.0)), MPI.MAX)
+        u, p = r[: self._own * flow.dim], r[self._own * flow.dim :]
+        whole = flow.reaction.x.array[: self._own * flow.dim]
+        uu, pp, ww = self._dot((u, u), (p, p), (whole, whole))
+        return float(np.sqrt(uu + speed**2 * pp)), float(np.sqrt(ww)) or 1.0
+
+    def solve(self, tolerance: float, watch: Watch, warm: bool) -> Convergence:
+        """Sets the flow's u, p and reaction. Raises StageError where it does not converge."""
+        flow = self.flow
+        if not warm:
+            flow.u.x.array[:] = 0.0
+            flow.p.x.array[:] = 0.0
+        self.boundary.impose(flow.u.x.array.reshape(-1, flow.dim), flow.t)
+        flow.u.x.scatter_forward()
+        if not warm:
+            self._operator()
+            self._factor()
+            self._set(self._state() + self._fgmres(-self._residual(), 0.03)[0])
+        self._creeping = False
+        steps, left = self._picard(tolerance, watch)
+        if left is None:
+            raise StageError(
+                "no-steady-flow",
+                f"No steady flow was found in {steps} steps, damped ones among them. Most often the flow does not "
+                "become steady at this Reynolds number.",
+                "Choose regime: unsteady; or raise the viscosity to see whether the rest of the case is as meant.",
+            )
+        return Convergence(steps + 1, self.krylov, left, "picard" if self._rate == 0 else "pseudo-time")
+
+    def _factor(self) -> None:
+        self._factors.factorise(self._A.data, self._fixed)
+
+    def _picard(self, tolerance: float, watch: Watch) -> tuple[int, float | None]:
+        states: list[Reals] = []
+        changes: list[Reals] = []
+        best, damping = np.inf, 0.0
+        kept = self._state()
+        for step in range(1, STEPS + 1):
+            self._operator()
+            r = self._residual()
+            norm, scale = self._norms(r)
+            watch(step, norm / scale)
+            if norm <= tolerance * scale:
+                return step, norm / scale
+            if not np.isfinite(norm) or norm > GROWTH * best:
+                # steps in a time of their own: the mass matrix over a time joins the matrix, not the residual
+                damping = 4 * damping if damping else self._slowest()
+                self._rate, best = damping, np.inf
+                self._set(kept)
+                states, changes = [], []
+                continue
+            if norm < best:
+                best, kept = norm, self._state()
+                damping *= 0.7
+            self._A.data += damping * self._M.data
+            self._factor()
+            change, _ = self._fgmres(-r, INNER)
+            now = self._state()
+            states, changes = [*states[-DEPTH:], now], [*changes[-DEPTH:], change]
+            self._set(self._accelerated(states, changes))
+        return STEPS, None
+
+    def _slowest(self) -> float:
+        """The rate at which a typical cell is crossed [1/s]."""
+        flow = self.flow
+        cells = flow.part.mesh.topology.index_map(flow.dim).size_global
+        volume = self.comm.allreduce(float(self._M.times(np.ones((len(self.boundary.x), 1))).sum()), MPI.SUM)
+        speed = self.comm.allreduce(float(np.abs(self.boundary.velocities(flow.t)).max(initial=0.0)), MPI.MAX)
+        return 0.1 * (speed or 1.0) / (volume / cells) ** (1 / flow.dim)
+
+    def _accelerated(self, states: list[Reals], changes: list[Reals]) -> Reals:
+        """The next state: among combinations of the last steps, the one whose velocity change is smallest."""
+        if len(states) == 1:
+            return states[0] + changes[0]
+        size = self._own * self.flow.dim
+        d = [changes[-1] - c for c in changes[:-1]]
+        x = [states[-1] - s for s in states[:-1]]
+        gram = np.array([self._dot(*((a[:size], b[:size]) for b in d)) for a in d])
+        right = self._dot(*((a[:size], changes[-1][:size]) for a in d))
+        gamma, *_ = np.linalg.lstsq(gram, right, rcond=1e-12)
+        new = states[-1] + changes[-1]
+        for g, dx, dd in zip(gamma, x, d, strict=True):
+            new -= g * (dx + dd)
+        return new
