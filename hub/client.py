@@ -173,6 +173,11 @@ class Client:
         """The end of the log of a stage, of the latest one if none is named."""
         return self._bytes(f"/runs/{_part(run_id)}/log", {"stage": stage} if stage else {}).decode("utf-8", "replace")
 
+    def history(self, run_id: str, stage: str | None = None) -> list[dict[str, float]]:
+        """Figures to watch over time, of the solve stage if none is named."""
+        given = {"stage": stage} if stage else {}
+        return self._json("GET", f"/runs/{_part(run_id)}/history", params=given)  # type: ignore[no-any-return]
+
     def cancel(self, run_id: str) -> dict[str, Any]:
         """Ask for the end of a run."""
         return self._json("POST", f"/runs/{_part(run_id)}/cancel")  # type: ignore[no-any-return]

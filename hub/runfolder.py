@@ -231,6 +231,20 @@ class Attempt:
         except (OSError, ValidationError):
             return Status()
 
+    def history(self, most: int = 1000) -> list[dict[str, float]]:
+        """What was recorded, oldest first, thinned evenly to about `most` lines; a torn line is left out."""
+        try:
+            lines = (self.folder / "history.jsonl").read_bytes().splitlines()
+        except OSError:
+            return []
+        found = []
+        for line in [*lines[: -1 : max(1, -(-len(lines) // most))], *lines[-1:]]:
+            try:
+                found.append({str(k): float(v) for k, v in json.loads(line).items()})
+            except (ValueError, AttributeError, TypeError):
+                continue
+        return found
+
     def outcome(self) -> Outcome:
         """Done if the end marker is there and everything it names verifies, Failure if it failed, else None."""
         try:

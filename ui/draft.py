@@ -88,14 +88,20 @@ class Draft:
         if not faces:
             return
         kept = old[0] if old and old[0] not in self.selections else None
-        name = _unique(kept or str(condition.get("name") or condition["kind"]), set(self.selections))
+        condition["on"] = [self.name_faces(kept or str(condition.get("name") or condition["kind"]), faces, all_faces)]
+
+    def name_faces(self, wanted: str, faces: Sequence[int], all_faces: Sequence[Mapping[str, Any]]) -> str:
+        """A selection of these faces, stored as what they look like; returns its name."""
+        name = _unique(wanted, set(self.selections))
         self.selections[name] = {"faces": [signature(all_faces[i]) for i in faces]}
         self.faces[name] = list(faces)
-        condition["on"] = [name]
+        return name
 
     def _drop_unused(self) -> None:
         used = {name for c in self.conditions for name in self.names_on(c)}
         used |= {r.get("on") for r in self.case.get("mesh", {}).get("refine", ())}
+        used |= {r.get("on") for r in self.case.get("mesh", {}).get("layers", ())}
+        used |= {self.case.get("domain", {}).get("face"), *self.case.get("domain", {}).get("openings", ())}
         used |= {q.get("on") for q in self.case.get("quantities", ())}
         for name in [n for n in self.selections if n not in used]:
             del self.selections[name]

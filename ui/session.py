@@ -326,6 +326,11 @@ def log(run_id: str, stage: str | None = None) -> str:
     return _or_none(lambda: client().log(run_id, stage)) or ""
 
 
+def history(run_id: str) -> list[dict[str, float]]:
+    """Figures of the solve over time."""
+    return _or_none(lambda: client().history(run_id)) or []
+
+
 def cancel(run_id: str) -> None:
     _told(lambda: client().cancel(run_id))
 

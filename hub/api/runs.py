@@ -127,6 +127,15 @@ def log(run_id: RunId, tenant: Seer, hub: Hub, stage: Annotated[Stage | None, Qu
     return PlainTextResponse("")
 
 
+@router.get("/runs/{run_id}/history")
+def history(
+    run_id: RunId, tenant: Seer, hub: Hub, stage: Annotated[Stage | None, Query()] = None
+) -> list[dict[str, float]]:
+    """Figures to watch over time (residuals, forces, balances), of the solve stage if none is named."""
+    made = attempts(hub.settings.home / tenant.run(run_id).folder, stage or "solve")
+    return made[-1].history() if made else []
+
+
 @router.post("/runs/{run_id}/cancel", status_code=202)
 def cancel(run_id: RunId, tenant: Seer, hub: Hub) -> RunAnswer:
     """Ask for the end of a run; it is cancelled once nothing of it runs. One that has ended stays as it is."""

@@ -107,3 +107,16 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert ran.returncode != 0
     assert file.read_text() == "old" and [f.name for f in tmp_path.iterdir()] == ["status.json"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+
+
+def test_a_history_is_thinned_and_survives_a_torn_line(tmp_path: Path) -> None:
+    attempt = Attempt.create(tmp_path / "1", {}, {}, Job(name="a", argv=("true",)))
+    assert attempt.history() == []
+    for i in range(5000):
+        attempt.record(step=i, residual=2.0**-i if i % 2 else float("nan"))
+    with (attempt.folder / "history.jsonl").open("a") as stream:
+        stream.write('{"step": 50')
+    rows = attempt.history(100)
+    assert 90 <= len(rows) <= 102
+    assert rows[0] == {"step": 0.0} and rows[-1]["step"] < 5000
+    assert all(rows[i]["step"] < rows[i + 1]["step"] for i in range(len(rows) - 1))

@@ -15,6 +15,7 @@ from ui.draft import Draft
 from ui.faces import COLOURS, mark, pick_faces
 from ui.forms import fields, form
 from ui.numbers import quantity
+from ui.pages import domain
 from ui.words import _, human, plain
 
 #: Symbols of the conditions most often used; any other has the last.
@@ -60,6 +61,7 @@ def step(draft: Draft) -> None:
         if solver is None:
             return
         kinds = solver["conditions"]
+        domain.choose(draft, solver, st.session_state.get(f"{draft.id}.waiting", []), faces)
         _choose(draft, kinds, faces)
         for i, condition in enumerate(draft.conditions):
             _condition(draft, i, condition, kinds, faces)
@@ -180,6 +182,13 @@ def _condition(
         if not is_open:
             return
         form(fields(schema, human(kind)), condition, key)
+        if "on" in schema.get("properties", {}) and (others := domain.brought(draft)):
+            now = [name for name in draft.names_on(condition) if name in others]
+            st.session_state.setdefault(f"{key}.brought", now)
+            chosen = st.multiselect(_("Sides of the box, and the whole part"), others, key=f"{key}.brought")
+            if chosen != now:
+                condition["on"] = [n for n in draft.names_on(condition) if n not in others] + chosen
+                st.rerun()
         if "on" in schema.get("properties", {}) and faces and not picked:
             names = draft.names_on(condition)
             said = _("Acts on: {names}", names=", ".join(names)) if names else _("Click its faces on the part.")

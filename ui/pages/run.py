@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import streamlit as st
@@ -124,15 +123,53 @@ def _figures(run: dict[str, Any], status: dict[str, Any]) -> None:
     if figures:
         for column, (name, value) in zip(st.columns(max(4, len(figures))), figures, strict=False):
             column.metric(plain(name), plain(value))
-    residuals = [float(v) for n, v in values.items() if "residual" in n and float(v) > 0]
-    if residuals:
-        key = f"residuals.{run['id']}"
-        history: list[tuple[float, float]] = st.session_state.setdefault(key, [])
-        if not history or history[-1][1] != residuals[0]:
-            history.append((time.time(), residuals[0]))
-        if len(history) > 2:
-            st.caption(_("Residual"))
-            st.line_chart([r for _when, r in history], height=140)
+    _curves(run["id"])
+
+
+#: What histories are drawn against, in this order, and what is drawn first and along powers of ten.
+AGAINST, RESIDUAL = ("time", "t", "step", "iteration"), "residual"
+
+
+def _curves(run_id: str) -> None:
+    """Residuals and whatever else the solver records, against its time or its steps."""
+    rows = session.history(run_id)
+    if len(rows) < 3:
+        return
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    against = next((name for name in AGAINST if name in names), None)
+    residuals = [name for name in names if RESIDUAL in name]
+    others = [name for name in names if name not in residuals and name != against]
+    drawn = [([*residuals], True)] if residuals else []
+    if others:
+        chosen = st.segmented_control(
+            _("To watch"), others[:8], default=others[0], format_func=lambda name: plain(human(name)),
+            key=f"watch.{run_id}",
+        )  # fmt: skip
+        drawn += [([chosen], False)] if chosen else []
+    for column, (shown, log) in zip(st.columns(max(2, len(drawn))), drawn, strict=False):
+        points = [
+            {"x": row[against] if against else i, "y": row[name], "name": human(name)}
+            for i, row in enumerate(rows)
+            for name in shown
+            if name in row and (not log or row[name] > 0) and (not against or against in row)
+        ]
+        if points:
+            column.vega_lite_chart(_plot(points, human(against) if against else "", log), width="stretch")
+
+
+def _plot(points: list[dict[str, Any]], title: str, log: bool) -> dict[str, Any]:
+    scale = {"type": "log"} if log else {"zero": False}
+    return {
+        "data": {"values": points},
+        "mark": {"type": "line", "strokeWidth": 1.6},
+        "height": 170,
+        "encoding": {
+            "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"zero": False}},
+            "y": {"field": "y", "type": "quantitative", "title": None, "scale": scale},
+            "color": {"field": "name", "type": "nominal", "legend": {"orient": "top", "title": None}},
+            "strokeDash": {"field": "name", "type": "nominal"},
+        },
+    }
 
 
 def _remaining(run: dict[str, Any], status: dict[str, Any], elapsed: float | None, estimate: dict[str, Any]) -> str:

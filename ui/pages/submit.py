@@ -11,6 +11,7 @@ from ui import session, show
 from ui.draft import Draft
 from ui.forms import fields, form, quantity
 from ui.numbers import count, duration, memory
+from ui.pages.domain import with_openings
 from ui.pages.run import mesh
 from ui.words import _, human, plain
 
@@ -25,7 +26,7 @@ def step(draft: Draft) -> None:
         _title(draft)
         _fineness(draft)
         _parameters(draft)
-    document = draft.document()
+    document = with_openings(draft.document())
     missing, complete = _missing(document)
     checked = session.check(complete)
     draft.faces.update(checked.get("faces") or {})
