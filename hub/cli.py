@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+
+from hub import cli_study
+from hub.terminal import DONE, FAILED, REFUSED, err, out, show_problem, show_problems
 
 if TYPE_CHECKING:
     from hub.client import Client
-    from hub.problem import Problem
     from hub.result import Result
-
-DONE, REFUSED, FAILED = 0, 2, 3
 
 app = typer.Typer(
     name="officina",
@@ -31,11 +30,7 @@ app = typer.Typer(
 )
 solver_app = typer.Typer(help="The solvers there are.", no_args_is_help=True)
 app.add_typer(solver_app, name="solver")
-
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-_SIGNS = {"error": ("x", "red"), "question": ("?", "yellow"), "warning": ("!", "blue")}
+app.add_typer(cli_study.app, name="study")
 
 
 def main() -> NoReturn:
@@ -46,7 +41,7 @@ def main() -> NoReturn:
         # without its stand-alone mode the library hands back the code of typer.Exit instead of raising it
         sys.exit(app(standalone_mode=False) or DONE)
     except Refused as refused:
-        _show_problems(refused.problems)
+        show_problems(refused.problems)
         sys.exit(REFUSED)
     except (typer.Abort, KeyboardInterrupt):
         err.print("Interrupted.")
@@ -68,19 +63,6 @@ def _explain(error: Exception) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _show_problems(problems: Any) -> None:
-    for problem in problems:
-        _show_problem(problem)
-
-
-def _show_problem(problem: Problem) -> None:
-    sign, style = _SIGNS[problem.severity]
-    err.print(f"{sign} {problem.where}: {problem.found}", style=style)
-    err.print(f"    expected {problem.expected}. {problem.todo}".rstrip())
-    if problem.choices:
-        err.print(f"    answer with one of: {'; '.join(problem.choices)}")
-
-
 # --- on this machine, without a server ------------------------------------------------------------------------
 
 
@@ -100,7 +82,7 @@ def check(
         if as_json:
             print(checked.model_dump_json(indent=1))
         else:
-            _show_problems(checked.problems)
+            show_problems(checked.problems)
             if checked.estimate:
                 out.print(_estimate_sentence(checked.estimate))
             out.print("Ready to run." if checked.ready else "Not ready to run.")
@@ -116,7 +98,7 @@ def check(
         print(json.dumps(data, indent=1, ensure_ascii=False))
     else:
         out.print(verdict.sentence())
-        _show_problems(verdict.problems)
+        show_problems(verdict.problems)
         out.print({"accepted": "Accepted.", "asks": "Needs an answer first.", "refused": "Refused."}[verdict.overall])
     raise typer.Exit(REFUSED if verdict.overall == "refused" else DONE)
 
@@ -201,7 +183,7 @@ def _tell(result: Result, target: Path) -> None:
         for problem in failure.get("problems", []):
             from hub.problem import Problem
 
-            _show_problem(Problem.model_validate(problem))
+            show_problem(Problem.model_validate(problem))
         err.print(f"{result.state.capitalize()}: {failure.get('message', '')} {failure.get('hint', '')}", style="red")
         err.print(f"Details: {target / 'result.json'}")
         return
@@ -235,7 +217,7 @@ def demo() -> None:
     out.print("1. What the CAD file holds", style="bold")
     verdict = inspect(case / "bracket.step")
     out.print(f"   {verdict.sentence()}")
-    _show_problems(verdict.problems)
+    show_problems(verdict.problems)
     out.print("2. From the part to the answer", style="bold")
     target = Path("out") / "demo"
     result = _run(case, target, None)

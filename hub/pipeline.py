@@ -127,6 +127,11 @@ def _key(run: Run, stage: Stage) -> Path:
     return run.cache / stage / digest(question)
 
 
+def mesh_key(run: Run) -> str:
+    """The same for runs that are solved on the same mesh."""
+    return _key(run, "mesh").name
+
+
 def _kept(run: Run, stage: Stage) -> dict[str, Path] | None:
     """The results of a stage if they were kept and are still what they were."""
     if stage not in CACHED:

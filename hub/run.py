@@ -44,7 +44,7 @@ class Order(BaseModel):
     id: str
     digest: str
     geometry: str
-    until: Literal["mesh", "report"] = "report"
+    until: Literal["mesh", "solve", "report"] = "report"
     ranks: int
     memory: int
     time: float
@@ -96,7 +96,7 @@ def open_run(
     *,
     name: str,
     identity: str = "",
-    until: Literal["mesh", "report"] = "report",
+    until: Literal["mesh", "solve", "report"] = "report",
     estimate: Mapping[str, Any] | None = None,
     ranks: int | None = None,
 ) -> Order:
@@ -137,7 +137,7 @@ def open_run(
 
 def stages(order: Order) -> Sequence[Stage]:
     """The stages the run goes through."""
-    return ("check", "mesh") if order.until == "mesh" else STAGES
+    return STAGES[: STAGES.index(order.until) + 1]
 
 
 # --- the end ------------------------------------------------------------------------------------------------------

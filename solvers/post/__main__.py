@@ -1,4 +1,5 @@
-"""``python -m solvers.post faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT``.
+"""``python -m solvers.post faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT
+| plots RESULT.json LANGUAGE FOLDER``.
 
 Exit code 0 done, 2 wrong arguments, 3 failed. VTK ends a process that has no way to draw, so it runs in a child of this
 process, once for each way there is (``solvers.post.drawing``).
@@ -12,7 +13,10 @@ from pathlib import Path
 from hub.solver import StageError
 from solvers.post.drawing import draw_in_child
 
-USAGE = "usage: faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT"
+USAGE = (
+    "usage: faces SURFACE.npz VERDICT.json OUT.png | mesh FOLDER OUT.png | report ATTEMPT | "
+    "plots RESULT.json LANGUAGE FOLDER"
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -28,6 +32,11 @@ def main(arguments: list[str]) -> int:
             from solvers.post.report import run
 
             return run(Path(folder))
+        case ["plots", result, language, folder]:
+            from solvers.post.plots import draw_all
+
+            draw_all(Path(result), language, Path(folder))
+            return 0
         case _:
             print(USAGE, file=sys.stderr)
             return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ def draw(curve: Curve, language: Language, target: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Software": None})
     return language.say("alt_plot", language.of(curve.y), language.of(curve.x), len(curve.lines))
+
+
+def draw_all(result: Path, code: str, folder: Path) -> None:
+    """Every curve of a ``result.json`` as ``folder/<name>.png``. Raises OSError, ValueError."""
+    language = Language(code)
+    for curve in json.loads(result.read_bytes()).get("curves", ()):
+        found = Curve.model_validate(curve)
+        draw(found, language, folder / f"{found.name}.png")
 
 
 def _unit(si: str, values: list[float], language: Language) -> tuple[float, float, str]:

@@ -1,0 +1,364 @@
+"""A study as a folder: its points, how they are walked, and what came out.
+
+- ``study.json`` what was asked, ``geometry.<ext>``, ``points.json`` every point with what its check said
+- ``points/<key>/`` the run of each different question (:mod:`hub.run`); points that ask the same share one
+- ``CANCEL`` once somebody asked for the end
+- ``result.json`` (:class:`hub.study_result.StudyResult`), ``table.csv``, ``plots/*.png``
+
+Everything that is needed to go on stands in the folder, as with runs: any process may walk it at any time, one at a
+time. Points are solved side by side, each in a slot of a Dask cluster of this machine that waits for its job.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hub import catalogue, pipeline
+from hub.case import digest
+from hub.case import read as read_case
+from hub.check import Checked, check_cases
+from hub.intake import GeometryVerdict, inspect
+from hub.problem import Problem, Refused, excerpt
+from hub.run import Run, open_run
+from hub.runfolder import attempts, sha256, write_whole
+from hub.settings import Settings
+from hub.study import Study, Value, points, read, si_value
+from hub.study_result import State, StudyPoint, StudyResult, conclude
+
+#: Seconds between two looks at a job, and between two looks at many.
+LOOK, LOOK_MANY = 0.05, 1.0
+#: Names of what a study leaves for people, beside ``plots/``.
+PRODUCTS = ("result.json", "table.csv")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many points are done, have ended in another way, and how many there are; points with one question once."""
+
+    done: int
+    other: int
+    of: int
+
+    @property
+    def ended(self) -> bool:
+        return self.done + self.other >= self.of
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The folder of a study, and where results are kept by content."""
+
+    folder: Path
+    cache: Path
+
+    @property
+    def study(self) -> Study:
+        """Raises FileNotFoundError if the study was never opened."""
+        return read(json.loads((self.folder / "study.json").read_bytes()))
+
+    @property
+    def points(self) -> list[StudyPoint]:
+        found = json.loads((self.folder / "points.json").read_bytes())
+        return [StudyPoint.model_validate(each) for each in found]
+
+    @property
+    def geometry(self) -> Path:
+        return next(iter(self.folder.glob("geometry.*")), self.folder / "geometry")
+
+    @property
+    def result(self) -> StudyResult | None:
+        """The result if the study has ended."""
+        try:
+            return StudyResult.model_validate_json((self.folder / "result.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    @property
+    def cancelled(self) -> bool:
+        return (self.folder / "CANCEL").exists()
+
+    def run(self, key: str) -> Run:
+        return Run(self.folder / "points" / key, self.cache)
+
+    @contextmanager
+    def walking(self) -> Iterator[bool]:
+        """Whether this process is the one that walks the study now."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _held(self.folder / ".walker", wait=False) as mine:
+            yield mine
+
+    def progress(self) -> Progress:
+        """Cheap: it looks at what runs have left, not at jobs."""
+        with suppress(OSError):
+            keys = {p.key or f"refused {p.number}" for p in self.points}
+            states = [_state(self.run(k)) if " " not in k else "refused" for k in keys]
+            done = states.count("done")
+            return Progress(done, sum(s in ("failed", "refused", "cancelled") for s in states), len(states))
+        return Progress(0, 0, 0)
+
+    def cancel(self) -> None:
+        """Ask for the end; whoever walks the study ends its jobs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "CANCEL").touch()
+
+
+@contextmanager
+def _held(file: Path, *, wait: bool) -> Iterator[bool]:
+    """A lock that the kernel frees when its holder is killed."""
+    with file.open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _state(run: Run) -> State:
+    result = run.result
+    if result is not None:
+        return result.state
+    return "running" if (run.folder / "run.json").exists() else "waiting"
+
+
+# --- opening ------------------------------------------------------------------------------------------------------
+
+
+def open_study(
+    sweep: Sweep,
+    study: Study,
+    case: Mapping[str, Any],
+    geometry: Path,
+    *,
+    name: str | None = None,
+    verdict: GeometryVerdict | None = None,
+) -> list[StudyPoint]:
+    """Make the folder of a study and check every point; one that is open already for this very question goes on.
+
+    name : what the owner of the geometry calls it; verdict : what intake said of it, if it was asked before
+    Raises Refused where nothing can be run at all, SolverBroken, OSError.
+    """
+    name = name or geometry.name
+    if not geometry.is_file():
+        todo = "Put it into the folder of the case, or correct its name."
+        expected = "a CAD file or mesh beside the case"
+        raise Refused([Problem(where="geometry.file", found=f"no file {excerpt(name)}", expected=expected, todo=todo)])
+    stamps = [catalogue.source_digest(n) for n in (str(case.get("solver")), "meshing")]
+    content = sha256(geometry)
+    asked = {**study.model_dump(mode="json", by_alias=True, exclude_none=True), "case": dict(case)}
+    identity = digest([asked, content, stamps])
+    with suppress(OSError):
+        if (sweep.folder / "identity").read_text() == identity:
+            return sweep.points
+    wanted = points(study, case)
+    checked = check_cases([p.case for p in wanted], geometry, verdict)
+    if not any(each.ready for each in checked):
+        raise Refused(checked[0].problems)
+    found = [_point(p.number, p.values, each, content, stamps) for p, each in zip(wanted, checked, strict=True)]
+    _make(sweep, name, geometry, asked, found, identity)
+    return found
+
+
+def _point(number: int, values: tuple[Value, ...], checked: Checked, content: str, stamps: Sequence[str]) -> StudyPoint:
+    if not checked.ready or checked.case is None:
+        return StudyPoint(number=number, values=values, problems=checked.problems)
+    return StudyPoint(
+        number=number,
+        values=values,
+        key=digest([checked.case, content, stamps])[:24],
+        case=checked.case,
+        estimate=checked.estimate.model_dump() if checked.estimate else None,
+        problems=checked.problems,
+    )
+
+
+def _make(
+    sweep: Sweep, name: str, geometry: Path, asked: dict[str, Any], found: Sequence[StudyPoint], identity: str
+) -> None:
+    """Write the folder. Points that were computed for an earlier form of the study stay, by their keys."""
+    folder = sweep.folder
+    ours = ("points", "study.json", "CANCEL", ".walker")
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in ours):
+        raise Refused(
+            [
+                Problem(
+                    where=excerpt(str(folder)),
+                    found="a folder with other things in it",
+                    expected="an empty folder, or that of an earlier study",
+                    todo="Name another folder with --out.",
+                    code="not-a-study",
+                )
+            ]
+        )
+    (folder / "points").mkdir(parents=True, exist_ok=True)
+    for old in ("identity", "CANCEL", *PRODUCTS):
+        (folder / old).unlink(missing_ok=True)
+    shutil.rmtree(folder / "plots", ignore_errors=True)
+    for old_file in folder.glob("geometry.*"):
+        old_file.unlink()
+    suffix = Path(name).suffix.lower()
+    kept = folder / ("geometry" + (suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ".part"))
+    shutil.copyfile(geometry, kept)
+    write_whole(folder / "study.json", json.dumps(asked, indent=1, ensure_ascii=False))
+    write_whole(folder / "points.json", json.dumps([p.model_dump(mode="json") for p in found], ensure_ascii=False))
+    write_whole(folder / "identity", identity)
+
+
+def middle_size(case: Mapping[str, Any], geometry: Path) -> float:
+    """The largest element of a case's mesh [m]: as it says, or as its fineness gives. Raises Refused."""
+    if (given := si_value(case.get("mesh", {}).get("size", ""))) is not None:
+        return given
+    loaded = read_case(case)
+    verdict = inspect(geometry, unit=loaded.geometry.unit)
+    table = verdict.domains.get(loaded.domain.kind) or verdict.cost
+    if loaded.mesh.fineness not in table:
+        todo = "Say it in the case, for example mesh: {size: 4 mm}."
+        expected = "a size that the part and the fineness give"
+        raise Refused([Problem(where="mesh.size", found="nothing", expected=expected, todo=todo)])
+    return table[loaded.mesh.fineness].size
+
+
+# --- walking ------------------------------------------------------------------------------------------------------
+
+
+def solve_point(folder: str, key: str, cache: str, home: str, ranks: int, until: str) -> str:
+    """Bring the run of one point to its end; the state it ended in. Called in a slot's process.
+
+    Points on one mesh wait for the first of them to have made it.
+    """
+    from hub.local import LocalExecutor
+
+    sweep = Sweep(Path(folder), Path(cache))
+    run, executor = sweep.run(key), LocalExecutor(Path(home))
+    if (result := run.result) is not None:
+        return result.state
+    if sweep.cancelled:
+        return "waiting"
+    point = next(p for p in sweep.points if p.key == key)
+    _open(sweep, run, point, ranks, until)
+    made = Path(cache) / "making"
+    made.mkdir(parents=True, exist_ok=True)
+    with _held(made / pipeline.mesh_key(run), wait=True):
+        while not attempts(run.folder, "solve") and _step(sweep, run, executor) is None:
+            time.sleep(LOOK)
+    while (state := _step(sweep, run, executor)) is None:
+        time.sleep(LOOK)
+    return state
+
+
+def _open(sweep: Sweep, run: Run, point: StudyPoint, ranks: int, until: str) -> None:
+    assert point.case is not None
+    open_run(
+        run,
+        f"{str(point.key)[:16]}-{secrets.token_hex(6)}",  # a point that is run again has other jobs
+        point.case,
+        sweep.geometry,
+        name=sweep.geometry.name,
+        until="report" if until == "report" else "solve",
+        estimate=point.estimate,
+        ranks=ranks,
+    )
+
+
+def _step(sweep: Sweep, run: Run, executor: Any) -> str | None:
+    standing = pipeline.cancel(run, executor) if sweep.cancelled else pipeline.advance(run, executor)
+    return standing.result.state if standing.result else None
+
+
+def walk(sweep: Sweep, settings: Settings, tell: Callable[[Progress], None] | None = None) -> StudyResult:
+    """Bring every point of an open study to its end and write down what came out.
+
+    Points that have ended stay as they are; see :func:`retry`. Raises OSError.
+    """
+    began = time.monotonic()
+    study = sweep.study
+    keys = list(dict.fromkeys(p.key for p in sweep.points if p.key))
+    left = [k for k in keys if sweep.run(k).result is None]
+    say = tell or (lambda _: None)
+    say(sweep.progress())
+    if left:
+        _here(sweep, study, left, settings, say)
+    result = conclude(sweep.folder, study, sweep.points, sweep.run, time.monotonic() - began)
+    say(sweep.progress())
+    return result
+
+
+def _here(sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, say: Callable[[Progress], None]) -> None:
+    """Solve points on this machine, as many at a time as it has cores for."""
+    slots = max(1, min(settings.ranks // study.ranks, len(keys)))
+    until = "report" if study.reports else "solve"
+    rest = (str(sweep.cache), str(settings.home), min(study.ranks, settings.ranks), until)
+    if slots == 1:
+        for key in keys:
+            solve_point(str(sweep.folder), key, *rest)
+            say(sweep.progress())
+        return
+    with _slots(slots) as client:
+        from dask.distributed import as_completed
+
+        waiting = client.map(lambda key: solve_point(str(sweep.folder), key, *rest), keys, pure=False, retries=2)
+        for future in as_completed(waiting, raise_errors=False):  # type: ignore[no-untyped-call]
+            if future.status == "error":
+                _note(sweep, future)
+            say(sweep.progress())
+
+
+def _note(sweep: Sweep, future: Any) -> None:
+    """A slot could not even open a point: that is written down as the point's failure when the study ends."""
+    with (sweep.folder / "slots.log").open("a") as log:
+        log.write(f"{excerpt(repr(future.exception()))}\n")
+
+
+@contextmanager
+def _slots(count: int) -> Iterator[Any]:
+    """Processes of this machine that wait for solves and reduce what they left. Others on it cannot use them: both
+    sides show a certificate that was made for this once."""
+    import dask
+    from distributed import Client, LocalCluster, Security
+
+    quiet = {
+        "distributed.worker.daemon": True,
+        "distributed.admin.tick.limit": "60s",
+        "distributed.logging": {"distributed": "error"},
+        "distributed.worker.memory.terminate": False,
+    }
+    with dask.config.set(quiet):
+        cluster = LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=count,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls",
+            security=Security.temporary(),  # type: ignore[no-untyped-call]
+            dashboard_address=None,
+            memory_limit=None,
+            silence_logs=50,
+        )
+        client = Client(cluster, set_as_default=False)  # type: ignore[no-untyped-call]
+        with cluster, client, client.as_current():
+            yield client
+
+
+def retry(sweep: Sweep) -> int:
+    """Forget the points that failed or were cancelled, so that the next walk runs them again; how many there are."""
+    again = 0
+    for key in {p.key for p in sweep.points if p.key}:
+        run = sweep.run(key)
+        if run.result is not None and run.result.state != "done":
+            shutil.rmtree(run.folder, ignore_errors=True)
+            again += 1
+    if again or sweep.cancelled:
+        for name in ("result.json", "CANCEL"):
+            (sweep.folder / name).unlink(missing_ok=True)
+    return again
