@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import hub
-from hub.case import Case, Plane, Walls, read
+from hub.case import Case, Inside, Plane, Walls, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.meshfile import MeshFile
 from hub.problem import Refused
@@ -111,6 +111,11 @@ def build(
             from solvers.meshing import planar
 
             return planar.mesh(parts, faces[case.domain.face], case.mesh, faces, factor, **given_on)
+        if isinstance(case.domain, Inside):
+            from solvers.meshing import inside
+
+            openings = {name: faces[name] for name in case.domain.openings}
+            parts = inside.enclose(parts, openings, verdict.faces, factor)
         if isinstance(case.domain, Walls):
             from solvers.meshing import walls
 

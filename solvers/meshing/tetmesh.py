@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,16 @@ class Parts:
     """The model to mesh and how it came from the faces that intake numbered.
 
     came_from : index of a face of the model -> indices of the faces of the verdict it is a piece of
+    named : faces of the model that the domain brings along or that an opening means, by name
     """
 
     topology: cad.Topology
     came_from: dict[int, tuple[int, ...]]
+    named: dict[str, list[int]] = field(default_factory=dict)
+
+    def chosen(self, selections: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+        """Faces of the model by name: selections of faces of the verdict, and what the domain brings."""
+        return {name: self.pieces(faces) for name, faces in selections.items()} | self.named
 
     def pieces(self, faces: Sequence[int]) -> list[int]:
         """Faces of the model that make up faces of the verdict: the free pieces, or all where none is free."""
@@ -126,7 +132,7 @@ def mesh(
     """
     begun = time.perf_counter()
     topology = parts.topology
-    chosen = {name: parts.pieces(faces) for name, faces in selections.items()}
+    chosen = parts.chosen(selections)
     cad_volumes = [gmsh.model.occ.getMass(3, b) for b in topology.bodies]
     size = sizing.sizing(wanted, sum(cad_volumes), sizing.diagonal(), unit=factor)
     sizing.apply(size)
@@ -234,6 +240,12 @@ def _collect(
         _, nodes = gmsh.model.mesh.getElementsByType(kind, face)
         facets.append(number[nodes.astype(np.int64).reshape(-1, width)])
         facet_face.append(np.full(len(facets[-1]), i, np.int32))
+        if not len(facets[-1]):
+            raise StageError(
+                "no-valid-mesh",
+                "A face got no triangles.",
+                "Choose a finer mesh, or repair the part in the CAD system.",
+            )
     points, cells_all = xyz.reshape(-1, 3), np.concatenate(cells)
     used = np.zeros(len(points), bool)
     used[cells_all.ravel()] = True
