@@ -345,7 +345,7 @@ class Boundary:
         if abs(net) > 1e-9 * moved:
             raise StageError(
                 "no-outlet",
-                f"There is no outlet, but {abs(net):.3g} m3/s more {'leave than enter' if net > 0 else 'enter than leave'}.",
+                f"Nothing can leave freely, but {abs(net):.3g} m3/s {'leave' if net > 0 else 'enter'} on the whole.",
                 "Give an outlet with a pressure, or make the flows of the inlets add up to zero.",
             )
 

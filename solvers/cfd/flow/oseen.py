@@ -5,7 +5,8 @@ Preconditioner: upper triangular, ILU(0) for the velocity, and for the pressure 
 space (PCD), -Mp^-1 (nu + Fp Ap^-1), with Ap held at the inlet.
 
 Methods: H. Elman, D. Silvester, A. Wathen, Finite Elements and Fast Iterative Solvers, 2nd ed., Oxford 2014, ch. 9;
-S. Pollock, L. Rebholz, M. Xiao, SIAM J. Numer. Anal. 57 (2019) 615-637; Y. Saad, SIAM J. Sci. Comput. 14 (1993) 461-469.
+S. Pollock, L. Rebholz, M. Xiao, SIAM J. Numer. Anal. 57 (2019) 615-637;
+Y. Saad, SIAM J. Sci. Comput. 14 (1993) 461-469.
 """
 
 from __future__ import annotations

@@ -235,6 +235,10 @@ class March:
         else:
             control.dt = settings.dt
 
+    def refresh(self) -> None:
+        """Take over nothing from earlier steps but the state: a checkpoint is here, or was read."""
+        self._stale = True
+
     def _diverged(self, why: str, dt: float) -> StageError:
         u = self.flow.u.x.array.reshape(-1, self.flow.dim)[: self._own]
         speed = np.linalg.norm(u, axis=1)

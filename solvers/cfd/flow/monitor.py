@@ -1,0 +1,76 @@
+"""What people see of a run while it runs: residuals, Courant numbers, forces, balances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hub.runfolder import Attempt
+from solvers.cfd.flow.boundary import Boundary
+from solvers.cfd.flow.unsteady import March
+
+# isort: split
+from dolfinx import mesh as dmesh
+
+#: Lines of the history of a run in time; seconds between two looks at the status.
+LINES, SECONDS = 400, 1.0
+
+
+@dataclass
+class Monitor:
+    """Writes ``status.json`` and ``history.jsonl`` of an attempt; ranks other than 0 write nothing.
+
+    attempt : None to write nothing at all
+    """
+
+    attempt: Attempt | None
+    boundary: Boundary
+    _mark: float = field(default=-np.inf, init=False)
+    _shown: float = field(default=-np.inf, init=False)
+
+    def __post_init__(self) -> None:
+        mesh = self.boundary.mesh
+        self._writes = self.attempt is not None and mesh.comm.rank == 0
+        self._skin = self.boundary.flux_weights(dmesh.exterior_facet_indices(mesh.topology).astype(np.int32))
+
+    def balance(self) -> float:
+        """What enters and does not leave, over half of what passes the boundary; 0 where nothing does. Collective."""
+        flow, own = self.boundary.flow, self.boundary.flow.S.dofmap.index_map.size_local
+        passing = (self._skin * flow.u.x.array.reshape(-1, flow.dim))[:own]
+        net, all_of_it = self.boundary.comm.allreduce(np.array([passing.sum(), np.abs(passing).sum() / 2]))
+        return float(abs(net) / all_of_it) if all_of_it > 0 else 0.0
+
+    def residual(self, step: int, residual: float) -> None:
+        """After a linear solve of a steady flow."""
+        if self._writes:
+            assert self.attempt is not None
+            self.attempt.write_status(step=step, doing="solving", residual=residual)
+            self.attempt.record(step=step, residual=residual)
+
+    def due(self, march: March) -> bool:
+        """Whether the history wants a line for this step: figures that cost something need not be made for others."""
+        return march.done or march.flow.t >= self._mark
+
+    def step(self, march: March, values: Mapping[str, float]) -> None:
+        """After a step in time; nothing is written of steps that are not due. Collective.
+
+        values : more of the step (forces), by their names in the history
+        """
+        t, until = march.flow.t, march.settings.until
+        if not self.due(march):
+            return
+        self._mark = t + until / LINES
+        balance = self.balance()
+        if not self._writes:
+            return
+        assert self.attempt is not None
+        self.attempt.record(time=t, time_step=march.control.last, courant=march.courant, mass_balance=balance, **values)
+        if time.monotonic() - self._shown > SECONDS or march.done:
+            self._shown = time.monotonic()
+            self.attempt.write_status(
+                step=round(1000 * t / until), of=1000, doing="stepping through time", time=t, courant=march.courant,
+                time_step=march.control.last, rejected=march.control.rejected, mass_balance=balance,
+            )  # fmt: skip
