@@ -90,9 +90,10 @@ class Inlet(OnFaces):
     table: Annotated[Table, Columns({"u": "m/s"}, any_of={"x": "m", "y": "m", "z": "m", "r": "m"})] | None = Field(
         None, description="speeds u [m/s] into the fluid at x, y, z [mm] of the part, or at radii r from the middle"
     )
-    profile: Literal["uniform", "developed"] = Field(
-        "developed",
-        description="developed: as after a long duct of this section; uniform: as out of a large room",
+    profile: Literal["uniform", "developed"] | None = Field(
+        None,
+        description="developed: as after a long duct of this section, so unless said inside parts; uniform: as out of "
+        "a large room, so unless said around parts",
     )
     history: (
         Annotated[

@@ -8,7 +8,7 @@ them: a handful of compiled forms serves every case.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,19 +122,30 @@ class Transport:
         self.capacity, self.conductivity, self.source = (fem.Function(self.DG0) for _ in range(3))
         self._rate = fem.Constant(mesh, 0.0)
         self._before = fem.Function(self.S)
-        w, trial = ufl.TestFunction(self.S), ufl.TrialFunction(self.S)
-        # the storage term: capacity (rate s - before), zero rate in a steady solve
-        arising = self.source - self.capacity * (self._rate * self.s - self._before)
-        parts = (self.u, self.capacity, self.conductivity, arising)
-        volume = (carried(self.s, w, *parts) + upwind(self.s, w, *parts)) * self.dx
-        pieces = [volume] + [self._surface(surface, w) for surface in self.surfaces]
-        pieces += [self._back(o, w) for o in self.opens if o.back is not None]
+        pieces, trial = self.pieces(lambda i, facets: self.ds(facets, 8)), ufl.TrialFunction(self.S)
         self._residuals = [form(piece) for piece in pieces]
         self._jacobians = [form(ufl.derivative(piece, self.s, trial)) for piece in pieces]
         self.own = self.S.dofmap.index_map.size_local
         self._hold()
         self._ksp: PETSc.KSP | None = None
         self._A: PETSc.Mat | None = None
+
+    def pieces(self, ds: Callable[[int, Integers], ufl.Measure]) -> list[ufl.Form]:
+        """The weak form, first over cells, then over each of `through`. ds : number and facets -> their area"""
+        w = ufl.TestFunction(self.S)
+        # the storage term: capacity (rate s - before), zero in a steady solve
+        arising = self.source - self.capacity * (self._rate * self.s - self._before)
+        parts = (self.u, self.capacity, self.conductivity, arising)
+        found = [(carried(self.s, w, *parts) + upwind(self.s, w, *parts)) * self.dx]
+        for i, through in enumerate(self.through):
+            piece = self._entering(through, w) if isinstance(through, Surface) else self._back(through, w)
+            found.append(piece * ds(i, through.facets))
+        return found
+
+    @property
+    def through(self) -> list[Surface | Open]:
+        """Where the weak form has terms on facets."""
+        return [*self.surfaces, *(o for o in self.opens if o.back is not None)]
 
     @property
     def dx(self) -> ufl.Measure:
@@ -150,15 +161,15 @@ class Transport:
         values = (surface.flux, surface.coefficient, surface.ambient, SIGMA * surface.emissivity, surface.far**4)
         return tuple(fem.Constant(self.part.mesh, v) for v in values)
 
-    def _surface(self, surface: Surface, w: ufl.Argument) -> ufl.Form:
+    def _entering(self, surface: Surface, w: ufl.Argument) -> ufl.core.expr.Expr:
         level = fem.Constant(self.part.mesh, self.level)
-        return -entering(self.s, level, self._constants(surface)) * w * self.ds(surface.facets, 8)
+        return -entering(self.s, level, self._constants(surface)) * w
 
-    def _back(self, opening: Open, w: ufl.Argument) -> ufl.Form:
+    def _back(self, opening: Open, w: ufl.Argument) -> ufl.core.expr.Expr:
         """Upwind at an opening: where fluid comes back it brings its value."""
         un = ufl.dot(self.u, ufl.FacetNormal(self.part.mesh))
         back = fem.Constant(self.part.mesh, float(opening.back or 0.0))
-        return self.capacity * (abs(un) - un) / 2 * (self.s - back) * w * self.ds(opening.facets)
+        return self.capacity * (abs(un) - un) / 2 * (self.s - back) * w
 
     # --- given values ---
 
