@@ -39,6 +39,16 @@ class Sizing:
     around: int
 
 
+@dataclass(frozen=True)
+class Graded:
+    """Sizes that differ over the domain. whole : bounds everywhere; near : at the part; fields : gmsh's, the least of
+    which holds."""
+
+    whole: Sizing
+    near: Sizing
+    fields: tuple[int, ...] = ()
+
+
 def sizing(mesh: Mesh, volume: float, diagonal: float, *, unit: float = 1.0, flat: bool = False) -> Sizing:
     """The sizes for a part.
 
@@ -93,10 +103,10 @@ def narrow_faces(topology: Topology, size: Sizing) -> None:
         gmsh.model.mesh.setSize([(0, point)], local)
 
 
-def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2) -> None:
+def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2, fields: tuple[int, ...] = ()) -> None:
     """Finer elements on faces, or on edges (dim 1): (tags, size) each; from there they grow by a third of the
-    distance."""
-    fields = []
+    distance. `fields` of gmsh hold too."""
+    everything = list(fields)
     for tags, local in places:
         distance = gmsh.model.mesh.field.add("Distance")
         gmsh.model.mesh.field.setNumbers(distance, "SurfacesList" if dim == 2 else "CurvesList", tags)
@@ -111,9 +121,9 @@ def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2)
             ("DistMax", local + growth),
         ):
             gmsh.model.mesh.field.setNumber(threshold, name, value)
-        fields.append(threshold)
-    if fields:
+        everything.append(threshold)
+    if everything:
         smallest = gmsh.model.mesh.field.add("Min")
-        gmsh.model.mesh.field.setNumbers(smallest, "FieldsList", fields)
+        gmsh.model.mesh.field.setNumbers(smallest, "FieldsList", everything)
         gmsh.model.mesh.field.setAsBackgroundMesh(smallest)
         gmsh.option.setNumber("Mesh.MeshSizeMin", min([size.smallest, *(local for _, local in places)]))

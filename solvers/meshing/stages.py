@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import hub
-from hub.case import Case, Inside, Plane, Walls, read
+from hub.case import Around, Case, Inside, Plane, Walls, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.meshfile import MeshFile
 from hub.problem import Refused
@@ -116,11 +116,16 @@ def build(
 
             openings = {name: faces[name] for name in case.domain.openings}
             parts = inside.enclose(parts, openings, verdict.faces, factor)
+        graded = None
+        if isinstance(case.domain, Around):
+            from solvers.meshing import around
+
+            parts, graded = around.surround(parts, case.domain, factor)
         if isinstance(case.domain, Walls):
             from solvers.meshing import walls
 
             return walls.mesh(parts, case.mesh, faces, factor, **given_on)
-        return tetmesh.mesh(parts, case.mesh, faces, factor, **given_on)
+        return tetmesh.mesh(parts, case.mesh, faces, factor, graded=graded, **given_on)
 
 
 def write_vtu(made: MeshFile, file: Path) -> None:

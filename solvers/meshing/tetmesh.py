@@ -86,7 +86,7 @@ def prepare(file: Path, kind: str, *, bonded: bool) -> Parts:
     for _, tag in gmsh.model.getEntities(3):
         names[int(tag)] = looks.get(_look(int(tag)), names.get(int(tag), ""))
     boxes = np.array([occ.getBoundingBox(2, c) for c in copies])
-    origin = {int(t): _origin(int(t), copies, boxes) for _, t in gmsh.model.getEntities(2) if t not in set(copies)}
+    origin = {int(t): origin_of(int(t), copies, boxes) for _, t in gmsh.model.getEntities(2) if t not in set(copies)}
     occ.remove([(2, c) for c in copies], recursive=True)
     occ.synchronize()
     after = cad.Topology.read({t: n for t, n in names.items() if n})
@@ -99,7 +99,7 @@ def _look(body: int) -> tuple[float, ...]:
     return tuple(float(f"{v:.6g}") if abs(v) > 1e-6 else 0.0 for v in values)
 
 
-def _origin(face: int, copies: Sequence[int], boxes: Floats) -> tuple[int, ...]:
+def origin_of(face: int, copies: Sequence[int], boxes: Floats) -> tuple[int, ...]:
     """Indices of the copied faces on which a face lies: those at no distance from a point inside it."""
     low, high = gmsh.model.getParametrizationBounds(2, face)
     for fractions in np.random.default_rng(0).random((400, 2)):
@@ -121,6 +121,7 @@ def mesh(
     factor: float,
     *,
     known: Sequence[Face] = (),
+    graded: Callable[[Mesh], sizing.Graded] | None = None,
     progress: Progress = lambda step, of, doing: None,
     left: Callable[[], float] = lambda: float("inf"),
 ) -> MeshFile:
@@ -128,18 +129,23 @@ def mesh(
 
     selections : name -> indices of faces of the verdict; factor : metres in one unit of the model
     known : faces of the verdict, whose names and colours their pieces keep; left : seconds that are left
+    graded : sizes of a domain that is not uniform
     Raises StageError where no valid mesh comes out.
     """
     begun = time.perf_counter()
     topology = parts.topology
     chosen = parts.chosen(selections)
     cad_volumes = [gmsh.model.occ.getMass(3, b) for b in topology.bodies]
-    size = sizing.sizing(wanted, sum(cad_volumes), sizing.diagonal(), unit=factor)
+    if graded is None:
+        size = sizing.sizing(wanted, sum(cad_volumes), sizing.diagonal(), unit=factor)
+        sizes = sizing.Graded(size, size)
+    else:
+        sizes = graded(wanted)
+        size = sizes.whole
     sizing.apply(size)
-    sizing.narrow_faces(topology, size)
-    sizing.refine(
-        [([topology.faces[i] for i in chosen[r.on]], r.size / factor) for r in wanted.refine if r.on in chosen], size
-    )
+    sizing.narrow_faces(topology, sizes.near)
+    refined = [([topology.faces[i] for i in chosen[r.on]], r.size / factor) for r in wanted.refine if r.on in chosen]
+    sizing.refine(refined, size, fields=sizes.fields)
     gmsh.option.setNumber("Mesh.SecondOrderLinear", 0)
     tried: list[str] = []
     for attempt, algorithm in enumerate(ALGORITHMS):
@@ -163,7 +169,7 @@ def mesh(
             if worst > 0:
                 progress(len(ALGORITHMS), len(ALGORITHMS), "writing")
                 seconds = time.perf_counter() - begun
-                return _collect(parts, chosen, known, wanted.order, factor, cad_volumes, size, seconds)
+                return _collect(parts, chosen, known, wanted.order, factor, cad_volumes, sizes, seconds)
             at = ", ".join(f"{c * factor * 1e3:.4g}" for c in where)
             tried.append(f"elements turned inside out near {at} mm")
         if left() < time.perf_counter() - begun:
@@ -215,7 +221,7 @@ def _collect(
     order: int,
     factor: float,
     cad_volumes: Sequence[float],
-    size: sizing.Sizing,
+    sizes: sizing.Graded,
     seconds: float,
 ) -> MeshFile:
     """The mesh in gmsh as arrays in metres, with its numbers."""
@@ -279,7 +285,7 @@ def _collect(
     sicn = gmsh.model.mesh.getElementQualities(everything, "minSICN")
     worst = points[cells_all[int(np.argmin(jacobian)), :4]].mean(axis=0)
     numbers = numbers_of(points * factor, cells_all, float(sum(cad_volumes)) * factor**3) | {
-        "size": size.largest * factor,
+        "size": sizes.near.largest * factor,
         "worst_place": [float(c) for c in worst * factor],
         "scaled_jacobian": spread(jacobian),
         "sicn": spread(sicn),
