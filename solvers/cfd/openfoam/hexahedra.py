@@ -37,6 +37,11 @@ class Box:
     skin: dict[str, Reals]
     size: float
 
+    @property
+    def called(self) -> dict[str, str]:
+        """Patch of the skin -> what snappyHexMesh calls it: by its name alone where there is one only."""
+        return {name: f"skin_{name}" if len(self.skin) > 1 else "skin" for name in self.skin}
+
     @classmethod
     def of(cls, setup: Setup) -> Box:
         """Raises StageError where the domain is no box."""
@@ -120,10 +125,10 @@ def make(setup: Setup, box: Box, size: Sizes, case: Path, watch: Callable[[str],
     program.run(case, "snappyHexMesh", "-overwrite")
     found = PolyMesh.read(case)
     kinds = {b.name: b.kind for b in setup.boundaries}
+    ours = {theirs: name for name, theirs in box.called.items()}
+    names = [ours.get(p.name, p.name) for p in found.patches]
     patches = tuple(
-        Patch(p.name.removeprefix("skin_"), kinds[p.name.removeprefix("skin_")], p.start, p.count)
-        for p in found.patches
-        if p.count
+        Patch(name, kinds[name], p.start, p.count) for name, p in zip(names, found.patches, strict=True) if p.count
     )
     mesh = PolyMesh(found.points, found.first, found.nodes, found.owner, found.neighbour, patches)
     mesh.write(case)
@@ -175,7 +180,7 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
     layers = {}
     for name in box.skin:
         if name in walls:
-            layers[f"skin_{name}"] = _layers(asked.get(name))
+            layers[box.called[name]] = _layers(asked.get(name))
     for b in box.sides.values():  # the ground, where layers are asked for
         if b.name in asked:
             layers[b.name] = _layers(asked[b.name])

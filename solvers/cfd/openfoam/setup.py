@@ -152,8 +152,8 @@ class Setup:
 
     # --- fields -----------------------------------------------------------------------------------------------
 
-    def write_fields(self, case: Path, mesh: PolyMesh) -> None:
-        """The fields to start from, ``0/``."""
+    def write_fields(self, case: Path, mesh: PolyMesh, velocity: Reals | None = None) -> None:
+        """The fields to start from, ``0/``. velocity : (n_cells, 3) [m/s], at rest if not given"""
         inlets = {b.name: self.turbulence(b, mesh) for b in self.of(Inlet)}
         k, omega = max(v[0] for v in inlets.values()), max(v[1] for v in inlets.values())
         fields: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
@@ -174,7 +174,12 @@ class Setup:
             rows = {n: row for n, row in rows.items() if n in there} | empty
             with (case / "0" / name).open("wb") as stream:
                 stream.write(head(kind, name, binary=True).encode())
-                stream.write(f"dimensions {unit};\ninternalField uniform {word(start)};\nboundaryField\n{{\n".encode())
+                stream.write(f"dimensions {unit};\ninternalField ".encode())
+                if name == "U" and velocity is not None:
+                    stream.write(b"nonuniform List<vector> " + raw(velocity))
+                else:
+                    stream.write(f"uniform {word(start)}".encode())
+                stream.write(b";\nboundaryField\n{\n")
                 for patch, row in rows.items():
                     values = row.pop("values", None)
                     stream.write(f"{patch}\n{{\n{text(row)}".encode())
@@ -290,12 +295,12 @@ def schemes(*, upwind: bool, rough: bool) -> dict[str, Any]:
     """Finite volume schemes: first order upwind, or second order with limited gradients."""
     limited = "limited corrected 0.33" if rough else "limited corrected 0.5"
     convection = "bounded Gauss upwind" if upwind else "bounded Gauss linearUpwind limited"
-    of_turbulence = "bounded Gauss upwind" if upwind else "bounded Gauss limitedLinear 1"
+    of_turbulence = "bounded Gauss upwind" if upwind or rough else "bounded Gauss limitedLinear 1"
     return {
         "ddtSchemes": {"default": "steadyState"},
         "gradSchemes": {
-            "default": "cellLimited leastSquares 1" if rough else "Gauss linear",
-            "limited": "cellLimited leastSquares 1" if rough else "cellLimited Gauss linear 1",
+            "default": "leastSquares" if rough else "Gauss linear",
+            "limited": "cellLimited<cubic> 1.5 leastSquares 1" if rough else "cellLimited<cubic> 1.5 Gauss linear 1",
             "grad(p)": "Gauss pointLinear" if rough else "Gauss linear",
             "grad(k)": "cellLimited Gauss linear 1", "grad(omega)": "cellLimited Gauss linear 1",
         },

@@ -75,7 +75,8 @@ class Solved:
 
     def flow(self, patch: str) -> float:
         """Volume out of the fluid through a patch [m3/s]."""
-        return float(self.at_faces(self.flux, patch).sum()) if patch in self.flux.patches else 0.0
+        through = self.flux.patches.get(patch)
+        return 0.0 if through is None else float(through.sum())
 
     def forces(self, patches: list[str]) -> tuple[Reals, Reals]:
         """Force of the fluid on patches by pressure and by shear (3,) [N]."""
@@ -235,7 +236,7 @@ class Solved:
         reader.UpdateInformation()
         reader.DisableAllCellArrays()
         reader.DisableAllPatchArrays()
-        reader.EnablePatchArray("internalMesh")
+        reader.SetPatchArrayStatus("internalMesh", 1)
         reader.SetDecomposePolyhedra(False)
         reader.Update()
         grid = reader.GetOutput().GetBlock(0)
