@@ -68,24 +68,30 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
     hx += tx * dt
     hy += ty * dt
     hz += tz * dt
-    gt = law[k, 4] * root
-    fx = -shear * hx - gt * tx
-    fy = -shear * hy - gt * ty
-    fz = -shear * hz - gt * tz
+    fx = -shear * hx
+    fy = -shear * hy
+    fz = -shear * hz
     f2 = fx * fx + fy * fy + fz * fz
     most = law[k, 5] * fn
-    if f2 > most * most:
+    if f2 > most * most:  # it slides: the spring is as long as friction can hold it, and the dashpot has no say
         s = most / math.sqrt(f2)
         fx *= s
         fy *= s
         fz *= s
-        compliance = 1.0 / shear
-        hx = -(fx + gt * tx) * compliance
-        hy = -(fy + gt * ty) * compliance
-        hz = -(fz + gt * tz) * compliance
-        slip = -(fx * tx + fy * ty + fz * tz)
+        hx *= s
+        hy *= s
+        hz *= s
     else:
-        slip = gt * (tx * tx + ty * ty + tz * tz)
+        gt = law[k, 4] * root
+        fx -= gt * tx
+        fy -= gt * ty
+        fz -= gt * tz
+        f2 = fx * fx + fy * fy + fz * fz
+        if f2 > most * most:
+            s = most / math.sqrt(f2)
+            fx *= s
+            fy *= s
+            fz *= s
     mx = 0.0
     my = 0.0
     mz = 0.0
@@ -116,7 +122,8 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
             mx = qx - c * ux
             my = qy - c * uy
             mz = qz - c * uz
-    lost = dashpot * vn * vn + slip
+    # the tangential work counts as lost as it is done; what the spring gives back comes off again
+    lost = dashpot * vn * vn - (fx * tx + fy * ty + fz * tz)
     if sticks:
         fn -= law[k, 8] * a * math.sqrt(a)
     return fn, fx, fy, fz, hx, hy, hz, mx, my, mz, qx, qy, qz, lost

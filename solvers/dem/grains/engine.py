@@ -236,6 +236,8 @@ class Engine:
 
     def run(self, until: float, hooks: Sequence[Hook] = ()) -> None:
         """Go on to the time `until` [s]. Raises StageError ``grains-escaped``, ``unstable``."""
+        if not kernels.advance.signatures:  # once in the life of an installation this takes half a minute
+            self._say("compiling")
         end = round(until / self.dt)
         due = [self._next(h) for h in hooks]
         while self.steps < end:
@@ -351,8 +353,6 @@ class Engine:
 
     def _go(self, target: int) -> None:
         """Step to number `target`."""
-        if not kernels.advance.signatures:
-            self._say("compiling")
         while self.steps < target:
             if self.count == 0:
                 self.steps = target
@@ -498,7 +498,7 @@ class Engine:
             self._skin, self._skin_for = 0.06 * mean, self._largest
         elif self._since:
             factor = 1.25 if self._since < 50 else 0.9 if self._since > 150 else 1.0
-            self._skin = min(max(self._skin * factor, 0.02 * mean), 0.3 * mean)
+            self._skin = min(max(self._skin * factor, 0.02 * mean), 0.5 * mean)
         shortest = self._periods[self._periods > 0]
         if len(shortest) and shortest.min() < 2 * (mean + self._skin):
             raise StageError(
