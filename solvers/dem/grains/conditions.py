@@ -371,5 +371,6 @@ WANTED = {
     "bulk_density": "mass over volume inside the bed, away from walls and surface",
     "repose_angle": "slope of the surface of a heap (component: cone) or of a bed (component: plane)",
     "run_out": "radius of a deposit about the middle of its grains, where half the ground is covered",
+    "collision_rate": "collisions a second, with their number by the energy they take",
     "wall_pressure": "mean normal pressure on a selection (on), over the time after settling",
 }

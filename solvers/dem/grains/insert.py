@@ -63,28 +63,26 @@ class Feeder:
         return found
 
     def fill(self, engine: Engine) -> None:
-        """The next batch of each filling. Raises StageError when settling is over and grains are left."""
+        """The next batch of each filling."""
         for i, c in enumerate(self.fills):
             if not len(self.waiting[i]):
                 continue
-            if engine.time > self.plan.params.settling > 0:
-                total = self.plan.count(c)
-                raise StageError(
-                    "no-room",
-                    f"Only {total - len(self.waiting[i])} of {total} grains of filling {i + 1} ({excerpt(c.of)}) found "
-                    f"room in the {self.plan.params.settling:.3g} s of settling.",
-                    "Take fewer grains, a larger or higher region, or a longer time to settle.",
-                )
             placed = self._throw(engine, c.region, self.waiting[i], THROWN)
             self._put(engine, c, i, placed, self.waiting[i][: len(placed)])
             self.waiting[i] = self.waiting[i][len(placed) :]
-            if self.plan.params.settling == 0 and len(self.waiting[i]):
-                raise StageError(
-                    "no-room",
-                    f"Only {len(placed)} grains of filling {i + 1} found room, {len(self.waiting[i])} did not.",
-                    "Give the grains time to settle (parameters.settling): they are then put in one batch after "
-                    "another.",
-                )
+
+    def close(self, engine: Engine) -> None:
+        """Settling is over: all grains of the fillings must be in. Raises StageError."""
+        for i, c in enumerate(self.fills):
+            if not len(self.waiting[i]):
+                continue
+            total, settling = self.plan.count(c), self.plan.params.settling
+            raise StageError(
+                "no-room",
+                f"Only {total - len(self.waiting[i])} of {total} grains of filling {i + 1} ({excerpt(c.of)}) found "
+                f"room in the {settling:.3g} s of settling.",
+                "Take fewer grains, a larger or higher region, or a longer time to settle (parameters.settling).",
+            )
 
     def feed(self, engine: Engine) -> None:
         """What the inlets owe by now. Raises StageError where one is blocked."""

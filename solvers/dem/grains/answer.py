@@ -1,0 +1,289 @@
+"""What the motion of the grains means: quantities, checks, the verdict, files and views."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import numpy as np
+from mpi4py import MPI
+
+from hub.figures import Figures
+from hub.meshfile import MeshFile
+from hub.result import Answer, Check, Quantity, Verdict, View, Words
+from hub.runfolder import Attempt
+from hub.solver import BoundCase, StageError
+from solvers.dem.grains import film
+from solvers.dem.grains.conditions import Outlet
+from solvers.dem.grains.figures import Figure, both, combined, curves, figures
+from solvers.dem.grains.follow import Run, follow
+from solvers.dem.grains.machine import Machine, build
+from solvers.dem.grains.plan import FASTEST, Plan
+
+#: Momentum that no force accounts for, energy out of nothing, and mass that is missing, at most.
+BALANCED, GAINED, MISSING = 1e-9, 1e-3, 1e-9
+
+
+def solve(bound: BoundCase, attempt: Attempt) -> Answer | None:
+    """Follow the grains of the case in the attempt's folder. Collective; rank 0 gets the Answer. Raises StageError."""
+    return make(bound, MeshFile.read(attempt.inputs), attempt, MPI.COMM_WORLD)
+
+
+def make(bound: BoundCase, mesh: MeshFile, attempt: Attempt, comm: MPI.Intracomm) -> Answer | None:
+    """Everything that is said about the grains, with ``fields.vtu`` and ``moving.vtkhdf``. Collective."""
+    plan = Plan(bound)
+    machine, seconds, runs = build(plan, mesh), {}, []
+    for number in range(plan.params.repeats):
+        since = time.perf_counter()
+        runs.append(follow(plan, machine, attempt, comm, number))
+        seconds[f"run {number + 1}"] = round(time.perf_counter() - since, 3)
+    memory = 1024 * int(comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    if comm.rank:
+        return None
+    since = time.perf_counter()
+    run = runs[-1]
+    found = combined([figures(plan, machine, r) for r in runs])
+    if not found:
+        raise StageError(
+            "nothing-seen",
+            "The run ended before anything could be measured.",
+            "Give it a longer duration, or ask for a quantity.",
+        )
+    views = write(plan, machine, run, attempt)
+    seconds["writing"] = round(time.perf_counter() - since, 3)
+    return Answer(
+        verdict=verdict(plan, found),
+        quantities={name: _quantity(f) for name, f in found.items()},
+        checks=_checks(plan, runs),
+        views=views,
+        curves=tuple(curves(plan, machine, run)),
+        notes=_notes(plan, run),
+        unknowns=plan.grains,
+        iterations=sum(r.steps for r in runs),
+        seconds=seconds,
+        peak_memory=memory,
+    )
+
+
+def _quantity(f: Figure) -> Quantity:
+    known = f.error is not None
+    return Quantity(
+        value=f.value,
+        unit=f.unit,
+        error=f.error,
+        error_method=f.method if known else "",
+        title=f.title,
+        statement={} if known else f.why,
+    )
+
+
+def _checks(plan: Plan, runs: list[Run]) -> tuple[Check, ...]:
+    balance = [r.balance for r in runs]
+    missing = 0.0
+    for r in runs:
+        inside = float(r.last.mass.sum()) if r.last is not None else 0.0
+        missing = max(missing, abs(inside + sum(m for _, _, m, _ in r.seen.out) - r.fed) / max(r.fed, 1e-300))
+    deepest = FASTEST * plan.params.overlap
+    rows = (
+        ("overlap", max(b.overlap for b in balance), deepest,
+         both("Largest overlap of two grains over their diameters", "Massima compenetrazione sui diametri")),
+        ("momentum", max(b.momentum for b in balance), BALANCED,
+         both("Momentum that no force accounts for", "Quantità di moto senza forza che la spieghi")),
+        ("energy", max(b.gained for b in balance), GAINED,
+         both("Energy out of nothing", "Energia dal nulla")),
+        ("mass", missing, MISSING, both("Mass that is missing", "Massa mancante")),
+    )  # fmt: skip
+    return tuple(
+        Check(name=name, title=title, value=value, limit=limit, passed=value <= limit)
+        for name, value, limit, title in rows
+    )
+
+
+def _notes(plan: Plan, run: Run) -> tuple[Words, ...]:
+    notes = [
+        both(
+            "Grains are spheres. Tablets and other shapes keep their volume; that they roll less is in the rolling "
+            "friction, that they interlock is not.",
+            "I grani sono sfere. Compresse e altre forme mantengono il volume; che rotolino meno è nell'attrito "
+            "volvente, che si incastrino no.",
+        )
+    ]
+    if plan.softening > 1.5:
+        modulus = {code: Figures(code).quantity(plan.softest, "Pa") for code in ("en", "it")}
+        notes.append(
+            both(
+                f"The grains were softened to {modulus['en']} ({plan.softening:.3g} times) so that steps of "
+                f"{1e6 * plan.step:.3g} µs suffice. Flows, mixing, angles and energies hardly depend on it; how long "
+                "and how hard single contacts are does.",
+                f"I grani sono stati ammorbiditi a {modulus['it']} ({plan.softening:.3g} volte), così che bastino "
+                f"passi di {1e6 * plan.step:.3g} µs. Portate, miscelazione, angoli ed energie ne dipendono poco; "
+                "durata e forza dei singoli contatti sì.",
+            )
+        )
+    if run.seen.loaded > 0 and run.seen.pressing.any():
+        notes.append(
+            both(
+                "fields.vtu holds the pressure on the walls, ready to be a load on the part, and the sliding energy "
+                "per area, to which wear is proportional (Archard).",
+                "fields.vtu contiene la pressione sulle pareti, utilizzabile come carico sul pezzo, e l'energia di "
+                "strisciamento per area, cui l'usura è proporzionale (Archard).",
+            )
+        )
+    return tuple(notes)
+
+
+# --- the verdict --------------------------------------------------------------------------------------------------
+
+
+def verdict(plan: Plan, found: dict[str, Figure]) -> Verdict:
+    """The answer in one sentence: about what was asked, or about what the case is for."""
+    params = plan.params
+    say = {code: {n: _text(f, code) for n, f in found.items()} for code in ("en", "it")}
+    flow = next((n for n in found if n.startswith("mass_flow")), None)
+    varies = next((n for n in found if n.startswith("zone_variation")), None)
+    if params.least_flow is not None and flow:
+        limit = {c: Figures(c).quantity(params.least_flow, "kg/s") for c in ("en", "it")}
+        return _judged(
+            found[flow], params.least_flow, 1,
+            (f"{say['en'][flow]} leave; {limit['en']} are needed.",
+             f"Escono {say['it'][flow]}; ne servono {limit['it']}."),
+        )  # fmt: skip
+    if params.most_variation is not None and varies:
+        limit = {c: Figures(c).quantity(params.most_variation, "") for c in ("en", "it")}
+        return _judged(
+            found[varies], params.most_variation, -1,
+            (f"The time in the zone varies by {say['en'][varies]} from grain to grain; {limit['en']} is allowed.",
+             f"Il tempo nella zona varia di {say['it'][varies]} da grano a grano; è ammesso {limit['it']}."),
+        )  # fmt: skip
+    sentence: Words
+    if flow:
+        sentence = both(f"{say['en'][flow]} leave while the flow is steady.", f"A regime escono {say['it'][flow]}.")
+    elif "lacey_index" in found:
+        return _mixed(plan, found, say)
+    elif varies:
+        time_in = varies.replace("variation", "time")
+        sentence = both(
+            f"Each grain spends {say['en'][time_in]} in the zone; from grain to grain that varies by "
+            f"{say['en'][varies]} (standard deviation over mean).",
+            f"Ogni grano passa {say['it'][time_in]} nella zona; da grano a grano varia di {say['it'][varies]} "
+            "(deviazione standard sulla media).",
+        )
+    else:
+        first = [w.name for w in plan.bound.case.quantities if w.name in found]
+        first += [n for n in ("power", "zone_mass", "discharged", "solid_fraction", *found) if n in found]
+        sentence = {c: f"{found[first[0]].title[c]}: {say[c][first[0]]}." for c in ("en", "it")}  # type: ignore[misc]
+    return Verdict(answer="none", sentence=sentence)
+
+
+def _mixed(plan: Plan, found: dict[str, Figure], say: dict[str, dict[str, str]]) -> Verdict:
+    index, end = found["lacey_index"], found.get("mixed_after")
+    bar = index.error or 0.0
+    if end is not None and index.value - bar >= plan.params.mixed:
+        by = {"en": "revolutions", "it": "giri"} if end.unit == "" else {"en": "", "it": ""}
+        after = {c: f"{say[c]['mixed_after']} {by[c]}".strip() for c in ("en", "it")}
+        return Verdict(
+            answer="yes",
+            sentence=both(
+                f"Mixed after {after['en']}; the Lacey index ends at {say['en']['lacey_index']}.",
+                f"Miscelato dopo {after['it']}; l'indice di Lacey finale è {say['it']['lacey_index']}.",
+            ),
+        )
+    limit = {c: Figures(c).quantity(plan.params.mixed, "") for c in ("en", "it")}
+    return _judged(
+        index, plan.params.mixed, 1,
+        (f"The Lacey index ends at {say['en']['lacey_index']}; from {limit['en']} on grains count as mixed.",
+         f"L'indice di Lacey finale è {say['it']['lacey_index']}; da {limit['it']} i grani sono miscelati."),
+    )  # fmt: skip
+
+
+def _judged(f: Figure, limit: float, sign: int, said: tuple[str, str]) -> Verdict:
+    """yes if the value is surely above the limit (`sign` 1) or below it (-1)."""
+    margin, error = sign * (f.value - limit), f.error or 0.0
+    if margin >= error:
+        return Verdict(answer="yes", sentence=both(f"Yes. {said[0]}", f"Sì. {said[1]}"))
+    if margin < -error:
+        return Verdict(answer="no", sentence=both(f"No. {said[0]}", f"No. {said[1]}"))
+    return Verdict(answer="unclear", sentence=both(f"Unclear. {said[0]}", f"Non è chiaro. {said[1]}"))
+
+
+def _text(f: Figure, code: str) -> str:
+    return Figures(code).quantity(f.value, f.unit, f.error)  # type: ignore[arg-type]
+
+
+# --- files and views ----------------------------------------------------------------------------------------------
+
+
+def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[View, ...]:
+    """``moving.vtkhdf``, ``fields.vtu`` and ``bed.vti``; returns what of them is worth drawing."""
+    seen, mesh, last = run.seen, machine.mesh, run.last
+    film.write_moving(seen.frames, attempt.out / "moving.vtkhdf")
+    frame = seen.frames[-1]
+    per_area = np.zeros((len(mesh.points), 4))  # area, normal impulse, shear impulse, sliding energy at the points
+    c = mesh.points[mesh.facets]
+    area = np.linalg.norm(np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]), axis=1) / 2
+    if len(seen.pressing):
+        values = np.column_stack([area, seen.pressing, seen.shearing, seen.sliding])
+        for corner in range(3):
+            np.add.at(per_area, mesh.facets[:, corner], values / 3)
+    shared = np.maximum(per_area[:, :1], 1e-300)
+    pressure, shear, wear = (per_area[:, 1:] / shared).T
+    if seen.loaded > 0:
+        pressure, shear = pressure / seen.loaded, shear / seen.loaded
+    n, m = len(frame.points), len(mesh.points)
+    nothing = np.zeros(n)
+    kept = np.zeros(n) if last is None else np.isin(frame.fields["id"], last.id)
+    film.write_fields(
+        frame.points.astype(float),
+        mesh.points,
+        mesh.facets,
+        {
+            "radius": (frame.fields["radius"].astype(float), np.zeros(m)),
+            "velocity": (frame.fields["velocity"].astype(float), np.zeros((m, 3))),
+            "kind": (frame.fields["kind"].astype(float), np.zeros(m)),
+            "id": (frame.fields["id"].astype(float), np.full(m, -1.0)),
+            "pressure": (nothing, pressure),
+            "shear": (nothing, shear),
+            "wear": (nothing, wear),
+        },
+        attempt.out / "fields.vtu",
+    )
+    if seen.grid is not None and seen.gridded:
+        grid = seen.grid
+        moved = seen.moved / seen.gridded
+        film.write_bed(
+            grid.low,
+            grid.size,
+            grid.count,
+            {
+                "solid_fraction": seen.filled / seen.gridded / grid.size**3,
+                "velocity": moved[:, 1:] / np.maximum(moved[:, :1], 1e-300),
+            },
+            attempt.out / "bed.vti",
+        )
+    return _views(plan, seen.pressing.any() if len(seen.pressing) else False, bool(n and kept.any()))
+
+
+def _views(plan: Plan, loaded: bool, left: bool) -> tuple[View, ...]:
+    several = len(plan.species) > 1 or sum(c.kind in ("fill", "inlet") for c in plan.bound.conditions) > 1
+    colour = ("kind", "") if several else ("velocity", "m/s")
+    speed = both("Speed of the grains", "Velocità dei grani")
+    kind = both("Where the kinds of grains are", "Dove sono i tipi di grani")
+    views = [
+        View(name="motion", title=kind if several else speed, field=colour[0], unit=colour[1], kind="moving grains")
+    ]
+    if left:
+        ending = both("Speed at the end", "Velocità alla fine")
+        views.append(View(name="end", title=ending, field="velocity", unit="m/s", kind="grains"))
+    if loaded and any(c.kind in ("rotation", "vibration") for c in plan.bound.conditions):
+        words = both("Sliding energy per area: where walls wear", "Energia di strisciamento per area: dove si usura")
+        views.append(View(name="wear", title=words, field="wear", unit="N/m"))
+    elif loaded and not plan.of(Outlet):
+        views.append(
+            View(
+                name="pressure",
+                title=both("Pressure on the walls", "Pressione sulle pareti"),
+                field="pressure",
+                unit="Pa",
+            )
+        )
+    return tuple(views)
