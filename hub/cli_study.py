@@ -122,8 +122,8 @@ def show(result: StudyResult) -> None:
         cells = [
             Text(say.quantity(q.value, q.unit, q.error)) if (q := point.quantities.get(n)) else Text("–") for n in names
         ]
-        ended = "" if point.state == "done" else point.state
-        ended = f"as {point.same_as}" if point.same_as and not ended else ended
+        same = f"as {point.same_as}" if point.same_as else ""
+        ended = same if point.state == "done" else point.state
         table.add_row(str(point.number), *(Text(str(v)) for v in point.values), *cells, Text(ended, style="red"))
     out.print(table)
     for point in result.points:

@@ -227,7 +227,8 @@ def changing(result: StudyResult) -> list[str]:
 
 def _curves(result: StudyResult) -> Any:
     """Each quantity that changes over each axis that has numbers; the values of axes with words are lines."""
-    numbers = [[si_value(p.values[i]) for p in result.points] for i in range(len(result.axes))]
+    answered = [p for p in result.points if p.quantities]
+    numbers = [[si_value(p.values[i]) for p in answered] for i in range(len(result.axes))]
     numeric = [i for i, column in enumerate(numbers) if None not in column and len(set(column)) > 1]
     words = [i for i, column in enumerate(numbers) if None in column]
     samples = _quantities(result)
@@ -236,7 +237,7 @@ def _curves(result: StudyResult) -> Any:
         for i in numeric:
             axis = result.axes[i]
             groups: dict[tuple[Value, ...], list[tuple[float, Quantity]]] = {}
-            for point, x in zip(result.points, numbers[i], strict=True):
+            for point, x in zip(answered, numbers[i], strict=True):
                 if name in point.quantities and x is not None:
                     key = tuple(point.values[j] for j in words)
                     groups.setdefault(key, []).append((x, point.quantities[name]))

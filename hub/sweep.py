@@ -350,10 +350,25 @@ def _slots(count: int) -> Iterator[Any]:
             yield client
 
 
+def end_points(sweep: Sweep, settings: Settings) -> bool:
+    """Ask every point of a cancelled study that nobody walks to end; whether nothing of it runs any more."""
+    from hub.local import LocalExecutor
+
+    executor = LocalExecutor(settings.home)
+    with suppress(OSError):
+        keys = {p.key for p in sweep.points if p.key}
+        opened = [run for run in map(sweep.run, keys) if (run.folder / "run.json").exists() and run.result is None]
+        if not all([_step(sweep, run, executor) for run in opened]):
+            return False
+        conclude(sweep.folder, sweep.study, sweep.points, sweep.run, 0.0)
+    return True
+
+
 def retry(sweep: Sweep) -> int:
     """Forget the points that failed or were cancelled, so that the next walk runs them again; how many there are."""
     again = 0
-    for key in {p.key for p in sweep.points if p.key}:
+    known = sweep.points if (sweep.folder / "points.json").exists() else []
+    for key in {p.key for p in known if p.key}:
         run = sweep.run(key)
         if run.result is not None and run.result.state != "done":
             shutil.rmtree(run.folder, ignore_errors=True)
