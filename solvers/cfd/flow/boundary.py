@@ -108,6 +108,7 @@ class Holding:
 class Boundary:
     """Where conditions act on a flow. Collective over the mesh; arrays are over the nodes of this rank with ghosts.
 
+    area : of all of it [m2]; skin : (nodes, dim) weights of the flow through all of it
     held : (n,) nodes whose velocity is prescribed
     slipping : (m,) nodes that may only move along walls; tangent : (m, dim, dim) projections on what is left to them
     outlets : the outlets; closed : there is none
@@ -123,6 +124,8 @@ class Boundary:
         self._nodes = flow.S.dofmap.index_map.size_local + flow.S.dofmap.index_map.num_ghosts
         self.x = flow.S.tabulate_dof_coordinates()[: self._nodes]
         self._flux_of = lambda ds: form(ufl.inner(self._n, v) * ds)
+        skin = dmesh.exterior_facet_indices(self.mesh.topology).astype(np.int32)
+        self.skin, self.area = self.flux_weights(skin), self._area(skin)
         self.facets: dict[str, Integers] = {c.name: self._outer(c) for c in self.conditions}
         self.rest = self._rest()
         self._hold()
@@ -270,11 +273,13 @@ class Boundary:
             )
         return shape * (wanted / enters)
 
+    def _area(self, facets: Integers) -> float:
+        one = fem.Constant(self.mesh, 1.0)
+        return float(self.comm.allreduce(fem.assemble_scalar(form(one * self.ds(facets))), MPI.SUM))
+
     def _inward(self, facets: Integers, weights: Reals, nodes: Integers) -> tuple[float, Reals]:
         """Area [m2], and unit normals into the domain at nodes (n, dim): one for a plane, else that of each node."""
-        dim = self.flow.dim
-        one = fem.Constant(self.mesh, 1.0)
-        area = float(self.comm.allreduce(fem.assemble_scalar(form(one * self.ds(facets))), MPI.SUM))
+        dim, area = self.flow.dim, self._area(facets)
         own = self.flow.S.dofmap.index_map.size_local
         mean = -np.array([self.comm.allreduce(float(weights[:own, i].sum()), MPI.SUM) for i in range(dim)])
         if np.linalg.norm(mean) > 0.9999 * area:
@@ -337,12 +342,12 @@ class Boundary:
 
     def _balanced(self, t: float = 0.0) -> None:
         """Raises StageError where fluid is fed into a domain without an outlet."""
-        weights = self.flux_weights(dmesh.exterior_facet_indices(self.mesh.topology).astype(np.int32))
         u = np.zeros((self._nodes, self.flow.dim))
         u[self.held] = self.velocities(t)
-        net = self.flow_rate(weights, u)
-        moved = self.comm.allreduce(float(np.abs(weights * u).sum()), MPI.SUM)
-        if abs(net) > 1e-9 * moved:
+        net = self.flow_rate(self.skin, u)
+        speed = self.comm.allreduce(float(np.abs(u).max(initial=0.0)), MPI.MAX)
+        # profiles from tables leave a little, which the pressure of one node takes up
+        if abs(net) > 1e-6 * speed * self.area:
             raise StageError(
                 "no-outlet",
                 f"Nothing can leave freely, but {abs(net):.3g} m3/s {'leave' if net > 0 else 'enter'} on the whole.",

@@ -64,9 +64,10 @@ class Forces:
     # --- strips beside a wall ---
 
     def _beside(self, facets: Integers, nodes: Integers) -> Integers:
-        """Outer facets that are not of the wall but touch it."""
+        """Outer facets that are not of the wall but touch it; outlets' loads are no part of the reaction."""
         mesh, dim = self.flow.part.mesh, self.flow.dim
-        outer = np.setdiff1d(dmesh.exterior_facet_indices(mesh.topology), facets).astype(np.int32)
+        others = np.setdiff1d(dmesh.exterior_facet_indices(mesh.topology), facets)
+        outer = np.setdiff1d(others, self.boundary.leaving).astype(np.int32)
         to_cell = mesh.topology.connectivity(dim - 1, dim)
         cells = to_cell.array[to_cell.offsets[outer]]
         at = np.zeros(len(self.boundary.x), dtype=bool)

@@ -12,9 +12,6 @@ from hub.runfolder import Attempt
 from solvers.cfd.flow.boundary import Boundary
 from solvers.cfd.flow.unsteady import March
 
-# isort: split
-from dolfinx import mesh as dmesh
-
 #: Lines of the history of a run in time; seconds between two looks at the status.
 LINES, SECONDS = 400, 1.0
 
@@ -32,14 +29,12 @@ class Monitor:
     _shown: float = field(default=-np.inf, init=False)
 
     def __post_init__(self) -> None:
-        mesh = self.boundary.mesh
-        self._writes = self.attempt is not None and mesh.comm.rank == 0
-        self._skin = self.boundary.flux_weights(dmesh.exterior_facet_indices(mesh.topology).astype(np.int32))
+        self._writes = self.attempt is not None and self.boundary.comm.rank == 0
 
     def balance(self) -> float:
         """What enters and does not leave, over half of what passes the boundary; 0 where nothing does. Collective."""
         flow, own = self.boundary.flow, self.boundary.flow.S.dofmap.index_map.size_local
-        passing = (self._skin * flow.u.x.array.reshape(-1, flow.dim))[:own]
+        passing = (self.boundary.skin * flow.u.x.array.reshape(-1, flow.dim))[:own]
         net, all_of_it = self.boundary.comm.allreduce(np.array([passing.sum(), np.abs(passing).sum() / 2]))
         return float(abs(net) / all_of_it) if all_of_it > 0 else 0.0
 

@@ -26,7 +26,7 @@ from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary, Inlet
 from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg
 from solvers.cfd.flow.state import form
-from solvers.cfd.flow.steady import BACKFLOW, Convergence, Watch
+from solvers.cfd.flow.steady import BACKFLOW, Convergence, Watch, least
 
 #: What a linear solve must take off its residual, and its most iterations.
 INNER, LIMIT, RESTART = 0.1, 300, 60
@@ -221,7 +221,7 @@ class Oseen:
         u, p = r[: self._own * flow.dim], r[self._own * flow.dim :]
         whole = flow.reaction.x.array[: self._own * flow.dim]
         uu, pp, ww = self._dot((u, u), (p, p), (whole, whole))
-        return float(np.sqrt(uu + speed**2 * pp)), float(np.sqrt(ww)) or 1.0
+        return float(np.sqrt(uu + speed**2 * pp)), max(float(np.sqrt(ww)), least(self.boundary))
 
     def solve(self, tolerance: float, watch: Watch, warm: bool) -> Convergence:
         """Sets the flow's u, p and reaction. Raises StageError where it does not converge."""

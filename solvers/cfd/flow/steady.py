@@ -84,6 +84,12 @@ def momentum(flow: Flow, u, p, v, nu, convection, leaving) -> ufl.Form:  # type:
     return (viscous + convective - p * ufl.div(v) - ufl.dot(flow.force, v)) * flow.dx() + back
 
 
+def least(boundary: Boundary) -> float:
+    """A small part of what momentum could pass the boundary, over density [m4/s2]: where nothing resists the flow."""
+    speed = boundary.comm.allreduce(float(np.abs(boundary.flow.u.x.array).max(initial=0.0)), MPI.MAX)
+    return 1e-4 * max(speed**2 * boundary.area, 1e-30)
+
+
 class Newton:
     """Newton's method with factors (MUMPS) for velocity and pressure together. Collective."""
 
@@ -236,14 +242,14 @@ class Newton:
     def _scale(self) -> float:
         """What the reaction of the boundary sums to: the residual of the inside is measured by it."""
         own = self.flow.reaction.x.array[: self._own[0]]
-        return float(np.sqrt(self.comm.allreduce(float(own @ own), MPI.SUM)))
+        return max(float(np.sqrt(self.comm.allreduce(float(own @ own), MPI.SUM))), least(self.boundary))
 
     def _newton(self, tolerance: float, steps: int = STEPS) -> float | None:
         """The residual reached, or None where it does not converge."""
         best = np.inf
         for _ in range(steps):
             r = self.residual()
-            norm, scale = self._norm(r), self._scale() or 1.0
+            norm, scale = self._norm(r), self._scale()
             self.watch(self.steps, norm / scale)
             if not np.isfinite(norm) or norm > GROWTH * best:
                 return None
@@ -289,7 +295,7 @@ class Newton:
                 self._step(r)
                 r = self.residual()
             self._rate.value = 0.0
-            norm, scale = self._norm(self.residual()), self._scale() or 1.0
+            norm, scale = self._norm(self.residual()), self._scale()
             self.watch(self.steps, norm / scale)
             if not np.isfinite(norm) or norm > 100 * last:
                 self._restore(kept)

@@ -139,3 +139,18 @@ def channel(near: float = 0.01, far: float = 0.06) -> MeshFile:
             return "inlet" if x[0] < 1e-3 else "outlet" if x[0] > 2.499 else "walls"
 
         return _file(3, name)
+
+
+def ring(inner: float, outer: float, size: float) -> MeshFile:
+    """Between two circles around the origin; faces inner, outer."""
+    with _model():
+        cad = gmsh.model.occ
+        cad.cut([(2, cad.addDisk(0, 0, 0, outer, outer))], [(2, cad.addDisk(0, 0, 0, inner, inner))])
+        cad.synchronize()
+        circles = sorted(gmsh.model.getEntities(1), key=lambda e: gmsh.model.occ.getMass(*e))
+        lengths = {round(gmsh.model.occ.getMass(*e), 9) for e in circles}
+        assert len(lengths) == 2
+        _size(f"{size}")
+        names = iter(["inner" if gmsh.model.occ.getMass(*e) < 2 * np.pi * (inner + outer) / 2 else "outer"
+                      for e in gmsh.model.getEntities(1)])  # fmt: skip
+        return _file(2, lambda x: next(names))
