@@ -31,7 +31,7 @@ def solve(bound: BoundCase, attempt: Attempt) -> Answer | None:
 
 def make(bound: BoundCase, mesh: MeshFile, attempt: Attempt, comm: MPI.Intracomm) -> Answer | None:
     """Everything that is said about the grains, with ``fields.vtu`` and ``moving.vtkhdf``. Collective."""
-    plan = Plan(bound)
+    plan = Plan(bound, np.stack([mesh.points.min(axis=0), mesh.points.max(axis=0)]))
     machine, seconds, runs = build(plan, mesh), {}, []
     for number in range(plan.params.repeats):
         since = time.perf_counter()

@@ -39,10 +39,11 @@ WALLS = "walls"
 class Plan:
     """The numbers behind a case; pure and quick.
 
-    bound : the case
+    bound : the case; walls : (2, 3) the box around its walls [m], once they are known
     """
 
     bound: BoundCase
+    walls: Reals | None = None
 
     def of[T](self, kind: type[T]) -> list[T]:
         """The conditions of a kind, in their order."""
@@ -113,6 +114,7 @@ class Plan:
         """(2, 3) the box around all places that the case names [m]."""
         boxes = [np.stack(c.region.box()) for c in (*self.of(Fill), *self.of(Inlet))]
         boxes += [np.tile(np.array(o.point), (2, 1)) for o in self.of(Outlet)]
+        boxes += [] if self.walls is None else [self.walls]
         every = np.concatenate(boxes) if boxes else np.zeros((2, 3))
         return np.stack([every.min(axis=0), every.max(axis=0)])
 
