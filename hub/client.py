@@ -142,6 +142,27 @@ class Client:
         """Everything that can be said about a case (plain data, or the text of a case.yaml) before it runs."""
         return self._json("POST", "/cases/check", content=_body({"case": case}))  # type: ignore[no-any-return]
 
+    def drafts(self) -> list[dict[str, Any]]:
+        """Cases in the making, the one changed last first."""
+        return self._json("GET", "/drafts")  # type: ignore[no-any-return]
+
+    def draft(self, draft_id: str) -> dict[str, Any]:
+        """A case in the making. Raises ClientError with status 404."""
+        return self._json("GET", f"/drafts/{_part(draft_id)}")  # type: ignore[no-any-return]
+
+    def new_draft(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin a draft."""
+        return self._json("POST", "/drafts", json={"document": dict(document)})  # type: ignore[no-any-return]
+
+    def keep_draft(self, draft_id: str, document: Mapping[str, Any], version: int | None = None) -> dict[str, Any]:
+        """Keep a draft made from `version`. Raises ClientError with status 409 if somebody changed it meanwhile."""
+        body = {"document": dict(document), **({"version": version} if version is not None else {})}
+        return self._json("PUT", f"/drafts/{_part(draft_id)}", json=body)  # type: ignore[no-any-return]
+
+    def drop_draft(self, draft_id: str) -> None:
+        """Throw a draft away."""
+        self._request("DELETE", f"/drafts/{_part(draft_id)}")
+
     def submit(self, case: Mapping[str, Any] | str, *, until: str = "report", again: bool = False) -> dict[str, Any]:
         """The run of a case: a new one, or the one that answers the same case already. Raises Refused."""
         return self._json("POST", "/runs", content=_body({"case": case, "until": until, "again": again}))  # type: ignore[no-any-return]
@@ -217,6 +238,39 @@ class Client:
                 part.unlink(missing_ok=True)
             brought.append(target)
         return brought
+
+    # --- studies ---
+
+    def submit_study(self, study: Mapping[str, Any], case: Mapping[str, Any], *, again: bool = False) -> dict[str, Any]:
+        """The study of a case: `study` says what changes in it. Raises Refused."""
+        body = _body({"study": study, "case": case, "again": again})
+        return self._json("POST", "/studies", content=body)  # type: ignore[no-any-return]
+
+    def studies(self, *, limit: int = 50, before: str | None = None) -> list[dict[str, Any]]:
+        """Studies, newest first."""
+        given = {"limit": limit, "before": before}
+        return self._json("GET", "/studies", params={k: v for k, v in given.items() if v is not None})  # type: ignore[no-any-return]
+
+    def study(self, study_id: str) -> dict[str, Any]:
+        return self._json("GET", f"/studies/{_part(study_id)}")  # type: ignore[no-any-return]
+
+    def study_result(self, study_id: str) -> dict[str, Any]:
+        """The table of a study. Raises ClientError with status 409 while there is none."""
+        return self._json("GET", f"/studies/{_part(study_id)}/result")  # type: ignore[no-any-return]
+
+    def study_files(self, study_id: str) -> list[str]:
+        return self._json("GET", f"/studies/{_part(study_id)}/files")  # type: ignore[no-any-return]
+
+    def study_file(self, study_id: str, name: str) -> bytes:
+        return self._bytes(f"/studies/{_part(study_id)}/files/{quote(name)}", {})
+
+    def cancel_study(self, study_id: str) -> dict[str, Any]:
+        """Ask for the end of a study."""
+        return self._json("POST", f"/studies/{_part(study_id)}/cancel")  # type: ignore[no-any-return]
+
+    def retry_study(self, study_id: str) -> dict[str, Any]:
+        """Run its failed points again."""
+        return self._json("POST", f"/studies/{_part(study_id)}/retry")  # type: ignore[no-any-return]
 
     # --- the wire ---
 

@@ -1,24 +1,18 @@
-"""A case while it is being made: kept on the server under an id that is in the page's address.
+"""A case while it is being made: kept by the hub under an id that is in the page's address.
 
-A reload, a second window or a lost connection therefore loses nothing; closing the service does. What a person has
+A reload, a second window, a lost connection or a hub that is started again therefore lose nothing. What a person has
 typed stays as typed: it becomes a case only when the API reads it.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import math
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import streamlit as st
-
-#: Drafts kept at once; the oldest one goes first.
-KEPT = 1000
 
 
 @dataclass
@@ -27,16 +21,36 @@ class Draft:
 
     case : the document as typed, as ``hub.case`` describes it, possibly incomplete
     faces : name of a selection -> indices of faces in the verdict; what could not be found is missing
-    owner : who may see it
+    version : of the draft as the hub has it; kept : what it was then
     """
 
     id: str
-    owner: str
     case: dict[str, Any] = field(default_factory=dict)
     file_name: str = ""
     faces: dict[str, list[int]] = field(default_factory=dict)
     preview: str | None = None
+    version: int = 1
+    kept: str = ""
     _keys: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Draft:
+        """A draft as the hub has kept it."""
+        document = copy.deepcopy(dict(answer["document"]))
+        draft = cls(
+            answer["id"], document.get("case") or {}, document.get("file_name") or "", document.get("faces") or {},
+            document.get("preview"), answer["version"],
+        )  # fmt: skip
+        draft.kept = draft.frozen()
+        return draft
+
+    def to_keep(self) -> dict[str, Any]:
+        """All of it, as the hub keeps it."""
+        return {"case": self.case, "file_name": self.file_name, "faces": self.faces, "preview": self.preview}
+
+    def frozen(self) -> str:
+        """To tell whether it has changed."""
+        return json.dumps(self.to_keep(), sort_keys=True, default=str)
 
     # --- conditions and where they act ---
 
@@ -193,33 +207,3 @@ def _unique(name: str, taken: Iterable[Any]) -> str:
     while wanted in names:
         wanted, number = f"{name} {number}", number + 1
     return wanted
-
-
-class Drafts:
-    """The drafts of everybody; each is found only by its owner."""
-
-    def __init__(self) -> None:
-        self._drafts: OrderedDict[str, Draft] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def new(self, owner: str, case: Mapping[str, Any] | None = None, file_name: str = "") -> Draft:
-        draft = Draft(secrets.token_urlsafe(12), owner, copy.deepcopy(dict(case or {})), file_name)
-        with self._lock:
-            self._drafts[draft.id] = draft
-            while len(self._drafts) > KEPT:
-                self._drafts.popitem(last=False)
-        return draft
-
-    def get(self, draft_id: str, owner: str) -> Draft | None:
-        with self._lock:
-            draft = self._drafts.get(draft_id)
-            if draft is None or draft.owner != owner:
-                return None
-            self._drafts.move_to_end(draft_id)
-            return draft
-
-
-@st.cache_resource
-def drafts() -> Drafts:
-    """The one store of drafts of this process."""
-    return Drafts()

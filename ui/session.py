@@ -15,7 +15,7 @@ from hub.case import Material
 from hub.client import Client, ClientError
 from hub.problem import Problem, Refused
 from ui import show
-from ui.draft import Draft, drafts
+from ui.draft import Draft
 from ui.numbers import count, si, size
 from ui.words import _, language, plain
 
@@ -384,22 +384,74 @@ def made(found: Mapping[str, Any]) -> float | None:
 
 
 def draft() -> Draft | None:
-    """The draft that the page's address names, if it is the reader's."""
-    return drafts().get(st.query_params.get("draft", ""), owner())
+    """The draft that the page's address names, if it is one of the reader's organisation."""
+    draft_id = st.query_params.get("draft", "")
+    if not draft_id:
+        return None
+    key = f"draft.{draft_id}"
+    if key not in st.session_state:
+        found = _or_none(lambda: client().draft(draft_id))
+        if found is None:
+            return None
+        st.session_state[key] = Draft.of(found)
+    return st.session_state[key]  # type: ignore[no-any-return]
 
 
-def new_draft(case: Mapping[str, Any], file_name: str = "") -> Draft:
-    return drafts().new(owner(), case, file_name)
+def new_draft(case: Mapping[str, Any], file_name: str = "") -> Draft | None:
+    """A draft of a case; None where the reader may make none, which is said."""
+    made = _told(lambda: client().new_draft({"case": dict(case), "file_name": file_name}))
+    if made is None:
+        return None
+    kept = Draft.of(made)
+    st.session_state[f"draft.{kept.id}"] = kept
+    return kept
+
+
+def keep(of: Draft) -> None:
+    """Have the hub keep a draft if it has changed; whoever is second to change one is told."""
+    now = of.frozen()
+    if now == of.kept:
+        return
+    try:
+        of.version = client().keep_draft(of.id, of.to_keep(), of.version)["version"]
+        of.kept = now
+    except ClientError as error:
+        if error.status != 409:
+            raise _away(error) from None
+        _changed_meanwhile(of, str(error))
+    except Refused as refused:
+        for problem in refused.problems:
+            show.problem(problem)
+
+
+def _changed_meanwhile(of: Draft, said: str) -> None:
+    st.warning(
+        _("Somebody else has changed this case since you opened it. What you typed is still here, but not kept."),
+        icon=":material/group:",
+    )
+    st.caption(plain(said))
+    with st.container(horizontal=True):
+        if st.button(_("Take the other version"), icon=":material/download:"):
+            for name in [str(name) for name in st.session_state if of.id in str(name)]:
+                del st.session_state[name]  # what was typed in its fields, too
+            st.rerun()
+        if st.button(_("Keep mine instead"), icon=":material/upload:"):
+            of.version = client().keep_draft(of.id, of.to_keep())["version"]
+            of.kept = of.frozen()
+            st.rerun()
 
 
 def open_draft(case: Mapping[str, Any], file_name: str = "", step: int = 1) -> None:
     """Go to the wizard with a case; faces it selects are looked up first."""
     made_now = new_draft(case, file_name)
+    if made_now is None:
+        return
     if made_now.selections:
         found = verdict(made_now)
         if found:
             made_now.find_again(found.get("faces") or [])
         made_now.faces = {**(check(made_now.document()).get("faces") or {}), **made_now.faces}
+        keep(made_now)
     st.switch_page(PAGES["case"], query_params={"draft": made_now.id, "step": str(step)})
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.access import RIGHTS
 from hub.intake import GeometryVerdict
 from hub.runfolder import Stage, Status
-from hub.store import Caller, Role, Run, State
+from hub.store import Caller, Draft, Role, Run, State
 from hub.store.tables import Until
 
 
@@ -48,6 +48,19 @@ class CaseTemplate(_Answer):
     case: dict[str, Any]
     geometry: str = Field(description="sha256:... for /files/{id}")
     geometry_name: str
+
+
+class DraftAnswer(_Answer):
+    """A case in the making. changed : seconds since 1970 UTC"""
+
+    id: str
+    version: int
+    document: dict[str, Any]
+    changed: float
+
+    @classmethod
+    def of(cls, draft: Draft) -> DraftAnswer:
+        return cls(id=draft.id, version=draft.version, document=draft.document, changed=draft.changed)
 
 
 class UploadedFile(_Answer):

@@ -21,18 +21,24 @@ from sqlalchemy.orm import Session
 from hub.settings import Settings
 from hub.store.members import Members
 from hub.store.orchestration import Orchestration
-from hub.store.tables import ACTIVE, ENDED, AttemptRecord, Caller, Event, File, Message, Role, Run, State
-from hub.store.tenant import NewRun, NotFound, Tenant
+from hub.store.studies import GOING, AllStudies, NewStudy, Studies, StudyRecord, StudyState
+from hub.store.tables import ACTIVE, ENDED, AttemptRecord, Caller, Draft, Event, File, Message, Role, Run, State
+from hub.store.tenant import Changed, NewRun, NotFound, Tenant
 
 __all__ = [
     "ACTIVE",
     "ENDED",
+    "GOING",
+    "AllStudies",
     "AttemptRecord",
     "Caller",
+    "Changed",
+    "Draft",
     "Event",
     "File",
     "Message",
     "NewRun",
+    "NewStudy",
     "NotFound",
     "Orchestration",
     "Role",
@@ -40,6 +46,9 @@ __all__ = [
     "State",
     "Store",
     "StoreTooNew",
+    "Studies",
+    "StudyRecord",
+    "StudyState",
     "Tenant",
     "open_store",
 ]
@@ -85,6 +94,15 @@ class Store:
     def orchestration(self) -> Orchestration:
         """All runs, for the dispatcher, the reconciler and the flows."""
         return Orchestration(self.begin)
+
+    def studies(self, caller: Caller) -> Studies:
+        """Studies of the caller's organisation."""
+        return Studies(self.begin, caller)
+
+    @cached_property
+    def all_studies(self) -> AllStudies:
+        """All studies, for whoever walks them."""
+        return AllStudies(self.begin)
 
     def ping(self) -> None:
         """Raises an error of the database if it does not answer."""

@@ -132,6 +132,18 @@ class RunRow(Base):
     ended: Mapped[float | None]
 
 
+class DraftRow(Base):
+    """A case in the making, as the pages keep it. `version` counts how often it was kept."""
+
+    __tablename__ = "drafts"
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    organisation: Mapped[str] = mapped_column(ForeignKey("organisations.id"), index=True)
+    user: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    version: Mapped[int] = mapped_column(default=1)
+    document: Mapped[dict[str, Any]]
+    changed: Mapped[float] = mapped_column(default=time.time)
+
+
 class AttemptRow(Base):
     __tablename__ = "attempts"
     run: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
@@ -221,6 +233,16 @@ class Run(_Row):
     created: float
     started: float | None
     ended: float | None
+
+
+class Draft(_Row):
+    """A case in the making. user : who kept this version; changed : seconds since 1970 UTC"""
+
+    id: str
+    user: str
+    version: int
+    document: dict[str, Any]
+    changed: float
 
 
 class AttemptRecord(_Row):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from hub.store.tables import (
@@ -15,15 +16,29 @@ from hub.store.tables import (
     AuditRow,
     Begin,
     Caller,
+    Draft,
+    DraftRow,
     Event,
     File,
     FileRow,
     Run,
     RunRow,
     Until,
+    UserRow,
     new_id,
     write_message,
 )
+
+#: Drafts of an organisation; the oldest go first.
+KEPT = 1000
+
+
+class Changed(Exception):
+    """Somebody else has changed it since: `by` (a name) to `version`."""
+
+    def __init__(self, by: str, version: int) -> None:
+        self.by, self.version = by, version
+        super().__init__(f"{by} changed it to version {version}")
 
 
 class NotFound(Exception):
@@ -146,6 +161,58 @@ class Tenant:
                 self._audit(session, "cancel", row.id)
             session.refresh(row)
             return Run.model_validate(row)
+
+    # --- drafts ---
+
+    def new_draft(self, document: dict[str, Any]) -> Draft:
+        """Begin a draft; of more than KEPT the oldest go."""
+        with self._begin() as session:
+            row = DraftRow(organisation=self.caller.organisation, user=self.caller.user, document=document)
+            session.add(row)
+            session.flush()
+            oldest = self._drafts().offset(KEPT).with_only_columns(DraftRow.id)
+            session.execute(delete(DraftRow).where(DraftRow.id.in_(list(session.scalars(oldest)))))
+            return Draft.model_validate(row)
+
+    def _drafts(self) -> Select[DraftRow]:
+        mine = select(DraftRow).where(DraftRow.organisation == self.caller.organisation)
+        return mine.order_by(DraftRow.changed.desc(), DraftRow.id.desc())
+
+    def drafts(self, limit: int = 100) -> Sequence[Draft]:
+        """Drafts, the one changed last first."""
+        with self._begin(read=True) as session:
+            return [Draft.model_validate(row) for row in session.scalars(self._drafts().limit(limit))]
+
+    def draft(self, draft_id: str) -> Draft:
+        """Raises NotFound."""
+        with self._begin(read=True) as session:
+            return Draft.model_validate(self._draft(session, draft_id))
+
+    def _draft(self, session: Session, draft_id: str) -> DraftRow:
+        row = session.scalar(self._drafts().where(DraftRow.id == draft_id))
+        if row is None:
+            raise NotFound
+        return row
+
+    def keep_draft(self, draft_id: str, document: dict[str, Any], version: int | None) -> Draft:
+        """Keep a draft as its next version. version : the one it was made from, None to replace whatever is there.
+
+        Raises NotFound, Changed.
+        """
+        with self._begin() as session:
+            row = self._draft(session, draft_id)
+            if version is not None and row.version != version:
+                name = session.scalar(select(UserRow.name).where(UserRow.id == row.user))
+                raise Changed(str(name), row.version)
+            values = {"document": document, "version": row.version + 1, "changed": time.time()}
+            session.execute(update(DraftRow).where(DraftRow.id == row.id).values(**values, user=self.caller.user))
+            session.refresh(row)
+            return Draft.model_validate(row)
+
+    def drop_draft(self, draft_id: str) -> None:
+        """Raises NotFound."""
+        with self._begin() as session:
+            session.delete(self._draft(session, draft_id))
 
     # --- audit ---
 

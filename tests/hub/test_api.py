@@ -57,6 +57,8 @@ def test_the_document_says_what_each_call_takes_and_answers(hub: Hub) -> None:
         "get /health,get /me,get /login,get /solvers,get /solvers/{name},get /materials,get /templates,get /schema,"
         "post /files,get /files/{file_id},get /files/{file_id}/faces.png,get /files/{file_id}/surface,"
         "post /cases/check,post /runs,get /runs,get /runs/{run_id},get /runs/{run_id}/case,get /runs/{run_id}/log,"
+        "get /drafts,post /drafts,get /drafts/{draft_id},put /drafts/{draft_id},delete /drafts/{draft_id},"
+        "get /runs/{run_id}/history,"
         "post /runs/{run_id}/cancel,get /runs/{run_id}/result,get /runs/{run_id}/files,get /runs/{run_id}/files/{name}"
     )
     assert called == {tuple(call.split()) for call in table.split(",")}

@@ -1,9 +1,9 @@
-"""A draft keeps what was typed, stores picked faces as what they look like, and belongs to one owner."""
+"""A draft keeps what was typed, stores picked faces as what they look like, and comes back as it was kept."""
 
 from typing import Any
 
 from hub.case import BySignature, read
-from ui.draft import Drafts, signature
+from ui.draft import Draft, signature
 
 FACES: list[dict[str, Any]] = [
     {"index": 0, "type": "plane", "area": 8e-3, "centroid": [0.0, 0.04, 0.045], "normal": [-1, 0, 0],
@@ -25,7 +25,7 @@ def case() -> dict[str, Any]:
 
 
 def test_picked_faces_are_stored_by_what_they_look_like() -> None:
-    draft = Drafts().new("me", case())
+    draft = Draft("d", case())
     draft.add_condition("fixed", "Fixed")
     draft.pick(0, [1, 2], FACES)
     read_case = read(draft.document())
@@ -38,10 +38,10 @@ def test_picked_faces_are_stored_by_what_they_look_like() -> None:
 
 
 def test_faces_are_found_again_after_they_were_renumbered() -> None:
-    draft = Drafts().new("me", case())
+    draft = Draft("d", case())
     draft.add_condition("fixed", "Fixed")
     draft.pick(0, [2], FACES)
-    again = Drafts().new("me", draft.document())
+    again = Draft("d", draft.document())
     again.find_again(list(reversed(FACES)))
     assert again.picked(again.conditions[0]) == [0]
     again.find_again([{**face, "area": 2 * face["area"]} for face in FACES])
@@ -51,7 +51,7 @@ def test_faces_are_found_again_after_they_were_renumbered() -> None:
 def test_a_new_pick_leaves_a_selection_that_others_use_alone() -> None:
     shared = {"selections": {"bolts": {"type": "cylinder", "count": 2}}, "conditions": [
         {"kind": "fixed", "on": "bolts"}, {"kind": "elastic_support", "on": ["bolts"]}]}  # fmt: skip
-    draft = Drafts().new("me", {**case(), **shared})
+    draft = Draft("d", {**case(), **shared})
     draft.pick(0, [0], FACES)
     assert draft.selections["bolts"] == {"type": "cylinder", "count": 2}
     assert draft.names_on(draft.conditions[1]) == ["bolts"]
@@ -60,7 +60,7 @@ def test_a_new_pick_leaves_a_selection_that_others_use_alone() -> None:
 
 
 def test_unused_selections_go() -> None:
-    draft = Drafts().new("me", case())
+    draft = Draft("d", case())
     for name in ("Fixed", "Fixed", "Force"):
         draft.add_condition("fixed", name)
     assert [c["name"] for c in draft.conditions] == ["Fixed", "Fixed 2", "Force"]
@@ -74,32 +74,30 @@ def test_unused_selections_go() -> None:
 
 
 def test_what_was_left_empty_is_not_sent() -> None:
-    draft = Drafts().new("me", case())
+    draft = Draft("d", case())
     draft.add_condition("force", "F", {"value": {"magnitude": " ", "direction": "-z"}, "at": ["", "", ""], "note": ""})
     assert set(draft.document()["conditions"][0]) == {"kind", "name", "on"}
 
 
 def test_keys_stay_when_another_condition_is_removed() -> None:
-    draft = Drafts().new("me", case())
+    draft = Draft("d", case())
     kept = [draft.add_condition("fixed", n) for n in "abc"][2]
     key = draft.key_of(kept)
     draft.remove_condition(0)
     assert draft.key_of(draft.conditions[1]) == key
 
 
-def test_a_draft_is_found_by_its_owner_only() -> None:
-    store = Drafts()
-    draft = store.new("me")
-    assert store.get(draft.id, "me") is draft
-    assert store.get(draft.id, "you") is None
-    assert store.get("nothing", "me") is None
-
-
-def test_a_draft_does_not_share_data_with_what_it_was_made_from() -> None:
-    source = case()
-    draft = Drafts().new("me", source)
-    draft.case["geometry"]["unit"] = "mm"
-    assert source == case()
+def test_a_draft_comes_back_as_it_was_kept() -> None:
+    draft = Draft("d", case(), "part.step")
+    draft.add_condition("fixed", "Fixed")
+    draft.pick(0, [1, 2], FACES)
+    answer = {"id": "d", "version": 3, "document": draft.to_keep()}
+    again = Draft.of(answer)
+    assert again.frozen() == draft.frozen() == again.kept
+    assert again.picked(again.conditions[0]) == [1, 2] and again.version == 3
+    again.case["geometry"]["unit"] = "mm"
+    assert again.frozen() != again.kept
+    assert answer["document"]["case"] == case() | {k: draft.case[k] for k in ("conditions", "selections")}
 
 
 def test_signature_has_units() -> None:

@@ -15,13 +15,12 @@ def page() -> None:
     if draft is None:
         if "draft" in st.query_params:
             st.title(_("This case is not here any more"))
-            st.info(
-                _("Cases in the making are kept until the service is started again. Runs are kept for good."),
-                icon=":material/info:",
-            )
+            st.info(_("It was thrown away, or it is not yours."), icon=":material/info:")
             session.link_to("start", _("Begin again"))
             return
         draft = session.new_draft({})
+        if draft is None:
+            return
         st.query_params["draft"] = draft.id
     steps = (
         (_("Part"), part),
@@ -38,6 +37,7 @@ def page() -> None:
     module = steps[step - 1][1]
     module.step(draft)
     _buttons(draft, step, len(steps))
+    session.keep(draft)
 
 
 def _bar(names: list[str], step: int, ready: list[bool]) -> None:
