@@ -72,7 +72,8 @@ def environment() -> dict[str, str]:
 
     The folder of our own programs comes first in PATH, so that ``mpiexec`` is the one our MPI was made with.
     """
-    kept = ("HOME", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "CC", "OFFICINA_HOME")
+    kept = ("HOME", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "CC", "OFFICINA_HOME",
+            "PYTHONPATH")  # fmt: skip
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
     fixed = {"PATH": path, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"}
     return {name: os.environ[name] for name in kept if name in os.environ} | fixed

@@ -49,7 +49,8 @@ class Executor(ABC):
 
     @abstractmethod
     def poll(self, handles: Sequence[Handle]) -> dict[Handle, JobState]:
-        """The state of each, from one look."""
+        """The state of each, from one look. What an attempt's folder holds on this machine (status, history, log) is as
+        of the last look; when a job is ENDED, its end marker and its results are there."""
 
     @abstractmethod
     def cancel(self, handle: Handle) -> None:

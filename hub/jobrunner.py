@@ -1,12 +1,14 @@
-"""``python -m hub.jobrunner ENTRY ATTEMPT SLOTS``: one job on this machine, from its turn to its end marker.
+"""``python -m hub.jobrunner ENTRY ATTEMPT [SLOTS]``: one job on this machine, from its turn to its end marker.
 
 It detaches itself, claims the job (so that a job of a name runs once for ever), waits for free cores, starts the
-argv of ``job.json``, and holds it to its memory and wall time. It is the subreaper of everything the job starts:
+argv of ``job.json``, (without SLOTS it stays, begins at once and tells by its exit status: a scheduler has detached it
+and chosen the cores) and holds it to its memory and wall time. It is the subreaper of everything the job starts:
 a child that hides in a session of its own is still found, counted and ended. At the end the attempt says DONE or
 FAILED with a true reason. Its own environment is the job's: whoever submits hands over what the job may know.
 
 ENTRY, the job's folder in the registry of :class:`hub.local.LocalExecutor`, holds ``claim`` (who runs it),
-``started``, ``processes`` (who belongs to it), ``cancel`` (asked to end) and ``ended``. Linux only.
+``beat`` (a number that grows
+while it is watched), ``started``, ``processes`` (who belongs to it), ``cancel`` (asked to end), ``ended``. Linux only.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from hub.runfolder import Attempt, Job, write_whole
 GRACE = 3.0
 #: Seconds between two looks at memory and time.
 INTERVAL = 0.5
+#: Looks between two beats.
+BEAT = 20
 #: The log keeps at least the last LOG bytes and is never longer than twice that.
 LOG = 8_000_000
 #: Room kept free on the disk of the attempt so that FAILED can be written when it is full [byte].
@@ -78,7 +82,7 @@ def boot_id() -> str:
 
 def claim(entry: Path, process: Process | None) -> bool:
     """Make `process` the one that runs the job (None: nobody ever will). False if somebody was first."""
-    part = entry / f".claim.{os.getpid()}"
+    part = entry / f".claim.{os.uname().nodename}.{os.getpid()}"  # two nodes may have the same pids
     part.write_text(json.dumps(process))
     try:
         os.link(part, entry / "claim")
@@ -107,6 +111,22 @@ def main(entry: Path, attempt: Attempt, slots: Path) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     os.close(writable)
+    run(entry, attempt, slots)
+    os._exit(0)
+
+
+def main_here(entry: Path, attempt: Attempt) -> None:
+    """Run the job in this process and its children. Exit status 0: DONE, 1: FAILED, 76: another one has the job."""
+    this = Process.of(os.getpid())
+    assert this is not None
+    if not claim(entry, this):
+        sys.exit(76)
+    run(entry, attempt, None)
+    os._exit(0 if (attempt.folder / "DONE").exists() else 1)
+
+
+def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
+    """The claimed job, from its turn to its end marker; everything it started has ended then."""
     with suppress(OSError):
         os.chdir(attempt.folder)
     started = time.monotonic()
@@ -121,7 +141,7 @@ def main(entry: Path, attempt: Attempt, slots: Path) -> None:
         with suppress(OSError):
             reserve.write_bytes(b"\0" * RESERVE)
         job = attempt.job()
-        held = take_slots(slots, job.ranks)
+        held = take_slots(slots, job.ranks) if slots else []
         (entry / "started").touch()
         started = time.monotonic()
         code = _watch(job, attempt, entry, used)
@@ -148,7 +168,6 @@ def main(entry: Path, attempt: Attempt, slots: Path) -> None:
         write_whole(attempt.folder / "used.json", json.dumps(used))
     with suppress(OSError):
         (entry / "ended").touch()
-    os._exit(0)
 
 
 def _asked_to_end(entry: Path) -> NoReturn:
@@ -209,7 +228,7 @@ def _watch(job: Job, attempt: Attempt, entry: Path, used: dict[str, float]) -> i
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)
     log, this = _Log(attempt.log), psutil.Process()
-    deadline, look, code, peak = time.monotonic() + job.time, 0.0, None, 0
+    deadline, look, code, peak, beat = time.monotonic() + job.time, 0.0, None, 0, 0
     known: set[int] = set()
     while code is None:
         open_ = log.take(child.stdout, wait=0.05)
@@ -218,7 +237,10 @@ def _watch(job: Job, attempt: Attempt, entry: Path, used: dict[str, float]) -> i
         code = _reap(child.pid)
         now = time.monotonic()
         if code is None and now >= look:
-            look = now + INTERVAL
+            look, beat = now + INTERVAL, beat + 1
+            if beat % BEAT == 1:
+                with suppress(OSError):
+                    write_whole(entry / "beat", f"{beat}\n")
             family = this.children(recursive=True)
             known = _remember(entry, [p.pid for p in family], known)
             memory = sum(map(_memory, family))
@@ -338,7 +360,8 @@ def _explain(code: int, attempt: Attempt) -> Ended:
     tail = attempt.log_tail(4000)
     if disk_full(attempt.folder) or "No space left on device" in tail or "Errno 28" in tail:
         return Ended("disk-full", "The disk is full.", "Free some room and run again; nothing else is wrong.")
-    number = -code if code < 0 else _signal_named(tail)
+    # of a child, of a shell or srun that tells of its child, or named by MPICH's launcher
+    number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else _signal_named(tail)
     if number:
         name = signal.Signals(number).name if number in list(signal.Signals) else "unknown"
         why = {
@@ -361,4 +384,6 @@ def _signal_named(tail: str) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Attempt(Path(sys.argv[2])), Path(sys.argv[3]))
+    if len(sys.argv) > 3:
+        main(Path(sys.argv[1]), Attempt(Path(sys.argv[2])), Path(sys.argv[3]))
+    main_here(Path(sys.argv[1]), Attempt(Path(sys.argv[2])))

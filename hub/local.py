@@ -3,6 +3,9 @@
 The registry ``<home>/jobs/<name>/`` is what makes a job unique: its ``claim`` is linked into place by the one process
 that runs it, once for ever. What is true is read from there and from ``/proc``; nothing is kept in memory, so any
 process can ask about any job.
+
+``python -m hub.local HOME submit|poll|cancel < lines`` is the same for a hub elsewhere: folders to submit, else names.
+It prints ``name|state``, or ``name|error|why``.
 """
 
 from __future__ import annotations
@@ -177,3 +180,21 @@ def _send(processes: Sequence[Process], number: signal.Signals) -> None:
                     signal.pidfd_send_signal(descriptor, number)
             finally:
                 os.close(descriptor)
+
+
+def main(executor: LocalExecutor, action: str, lines: Sequence[str]) -> None:
+    """One line of an answer for each line."""
+    for line in lines:
+        name = Path(line).name
+        try:
+            if action == "submit":
+                executor.submit(Attempt(Path(line)))
+            if action == "cancel":
+                executor.cancel(Handle(name))
+            print(f"{name}|{executor.poll([Handle(name)])[Handle(name)]}")
+        except (ExecutorError, OSError) as error:
+            print(f"{name}|error|{excerpt(str(error))}")
+
+
+if __name__ == "__main__":
+    main(LocalExecutor(Path(sys.argv[1])), sys.argv[2], sys.stdin.read().splitlines())

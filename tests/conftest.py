@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sysconfig
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from one_machine import OneMachine
 from serving import Hub, serve
 
 from hub.settings import Settings
@@ -26,6 +28,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     home: Path = tmp_path_factory.mktemp("hub") / "home"
     with serve(Settings(home=home)) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def one_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneMachine]:
+    """A Slurm cluster on this machine; where CI is set, a machine that cannot have one fails."""
+    missing = [
+        p for p in ("slurmctld", "munged", "sshd") if not shutil.which(p, path=os.environ["PATH"] + ":/usr/sbin")
+    ]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    cluster = OneMachine(tmp_path_factory.mktemp("cluster"))
+    os.environ.update(cluster.environment)
+    yield cluster
+    cluster.do("down")
 
 
 @pytest.fixture

@@ -77,6 +77,11 @@ class ExecutorContract(ABC):
     def ended(self, executor: Executor, handle: Handle, seconds: float = 30.0) -> None:
         wait(lambda: executor.poll([handle])[handle] is JobState.ENDED, seconds)
 
+    def doing(self, executor: Executor, handle: Handle, attempt: Attempt) -> str:
+        """What the job says it does, as of the last look."""
+        executor.poll([handle])
+        return attempt.status().doing
+
     def failure(self, attempt: Attempt) -> Failure:
         outcome = attempt.outcome()
         assert isinstance(outcome, Failure), f"{outcome}: {attempt.log_tail()}"
@@ -104,7 +109,7 @@ class ExecutorContract(ABC):
     def test_running_is_seen(self, executor: Executor, make: Callable[..., Attempt]) -> None:
         attempt = make("attempt.write_status(doing='well'); " + SLEEP)
         handle = executor.submit(attempt)
-        wait(lambda: attempt.status().doing == "well")
+        wait(lambda: self.doing(executor, handle, attempt) == "well")
         assert executor.poll([handle]) == {handle: JobState.RUNNING}
         executor.cancel(handle)
         self.ended(executor, handle)
@@ -162,7 +167,7 @@ class ExecutorContract(ABC):
     def test_cancelled_means_gone(self, executor: Executor, make: Callable[..., Attempt]) -> None:
         attempt = make("attempt.write_status(doing='well'); " + SLEEP)
         handle = executor.submit(attempt)
-        wait(lambda: attempt.status().doing == "well")
+        wait(lambda: self.doing(executor, handle, attempt) == "well")
         executor.cancel(handle)
         self.ended(executor, handle)
         assert self.failure(attempt).code == "cancelled"
@@ -171,7 +176,7 @@ class ExecutorContract(ABC):
     def test_cancel_ends_who_ignores_sigterm(self, executor: Executor, make: Callable[..., Attempt]) -> None:
         attempt = make(STUBBORN)
         handle = executor.submit(attempt)
-        wait(lambda: attempt.status().doing == "deaf")
+        wait(lambda: self.doing(executor, handle, attempt) == "deaf")
         executor.cancel(handle)
         self.ended(executor, handle)
         assert self.failure(attempt).code == "cancelled"
@@ -180,7 +185,7 @@ class ExecutorContract(ABC):
     def test_cancel_ends_children_that_hide(self, executor: Executor, make: Callable[..., Attempt]) -> None:
         attempt = make(HIDDEN)
         handle = executor.submit(attempt)
-        wait(lambda: attempt.status().doing != "")
+        wait(lambda: self.doing(executor, handle, attempt) != "")
         executor.cancel(handle)
         self.ended(executor, handle)
         assert not lives(int(attempt.status().doing))

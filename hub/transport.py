@@ -1,0 +1,316 @@
+"""How the hub reaches a cluster: commands and files, over a shell of this machine or over ssh.
+
+One connection a cluster, with TCP_NODELAY, keepalive and a timeout on everything. The host's key is pinned: a host
+with another one is refused. A link that breaks is :class:`Unreachable` and never a result: an exit status that did
+not arrive says nothing about the command, which may still run.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import paramiko
+
+from hub.catalogue import environment
+from hub.clusters import Cluster
+from hub.problem import excerpt
+from hub.runfolder import sha256
+
+#: Seconds to connect, and for a peer that says nothing in the middle of something.
+CONNECT, SILENCE = 10.0, 30.0
+#: Seconds between signs of life on a connection without traffic.
+KEEPALIVE = 15
+#: Bytes read or written at a time.
+PIECE = 1 << 15
+
+#: Moves what was uploaded to its place if it is what was sent: PART SHA256 TARGET.
+_CHECK = 'set -- "$1" "$2" "$3" $(sha256sum < "$1"); [ "$2" = "$4" ] || { rm -f "$1"; exit 65; }; mv -f "$1" "$3"'
+
+
+class Unreachable(Exception):
+    """The cluster could not be asked; nothing follows about what runs there. The message says why, for staff.
+
+    code : ``unreachable``, ``needs-login`` (a person has to log in), ``host-key`` (it is not the host it was),
+        ``refused`` (it does not let the hub in)
+    """
+
+    def __init__(self, message: str, code: str = "unreachable") -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Ran(NamedTuple):
+    """What a command did: exit status, standard output and standard error."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+class Transport(ABC):
+    """Commands and files at one place. Not for two threads at a time."""
+
+    @abstractmethod
+    def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Ran:
+        """Run a command to its end. given : its standard input, below 1 MB; timeout : longest silence [s].
+
+        Raises Unreachable.
+        """
+
+    def put(self, source: Path, target: str) -> None:
+        """Upload a file: it is in its place whole and checked, or not at all. What an earlier try brought is kept.
+
+        Raises Unreachable, OSError.
+        """
+        part, digest = f"{target}.part", sha256(source)
+        for _ in range(2):  # what an earlier try left may belong to something else
+            self._upload(source, part)
+            ran = self.run(["sh", "-c", _CHECK, "sh", part, digest, target], timeout=60 + source.stat().st_size / 2e7)
+            if ran.code == 0:
+                return
+        raise OSError(f"{source.name} could not be uploaded: {excerpt(ran.err) or 'it arrives changed'}")
+
+    def get(self, source: str, target: Path, digest: str) -> None:
+        """Download a file of that sha256: whole or not at all; goes on where an earlier try broke off.
+
+        Raises Unreachable, OSError (also if the content is another one).
+        """
+        part = target.with_name(f".{target.name}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(2):
+            self._download(source, part)
+            if sha256(part) == digest:
+                part.replace(target)
+                return
+            part.unlink()
+        raise OSError(f"{target.name} is not what it was on the cluster")
+
+    @abstractmethod
+    def _upload(self, source: Path, part: str) -> None: ...
+
+    @abstractmethod
+    def _download(self, source: str, part: Path) -> None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class LocalShell(Transport):
+    """This machine: for a hub that runs on the login node itself."""
+
+    def __init__(self) -> None:
+        self.environment = environment() | {n: v for n in ("SLURM_CONF",) if (v := os.environ.get(n))}
+
+    def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Ran:
+        try:
+            ran = subprocess.run(
+                list(argv),
+                input=given,
+                capture_output=True,
+                env=self.environment,
+                timeout=timeout,
+                cwd="/",
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"{argv[0]} did not answer within {timeout:.0f} s") from None
+        except OSError as error:
+            return Ran(127, b"", f"{argv[0]}: {error.strerror}")
+        return Ran(ran.returncode, ran.stdout, ran.stderr.decode("utf-8", "replace"))
+
+    def _upload(self, source: Path, part: str) -> None:
+        shutil.copyfile(source, part)
+
+    def _download(self, source: str, part: Path) -> None:
+        shutil.copyfile(source, part)
+
+    def close(self) -> None:
+        pass
+
+
+class Ssh(Transport):
+    """A cluster over ssh; the connection is made when it is needed and dropped at the first sign that it is broken.
+
+    answer : for centres that ask a person: (title, instructions, [(question, shown while typed)]) -> answers; without
+        it such a login is Unreachable with the code ``needs-login``
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        secrets: Path,
+        answer: Callable[[str, str, list[tuple[str, bool]]], list[str]] | None = None,
+    ) -> None:
+        self.cluster, self.secrets, self.answer = cluster, secrets, answer
+        self._connection: paramiko.Transport | None = None
+        self._files: paramiko.SFTPClient | None = None
+
+    # --- the connection ---
+
+    def connect(self) -> paramiko.Transport:
+        """The living connection, or a new one. Raises Unreachable."""
+        if self._connection is not None and self._connection.is_active():
+            return self._connection
+        self.close()
+        cluster = self.cluster
+        assert cluster.host is not None and cluster.user is not None and cluster.host_key is not None
+        key = self._key()
+        if key is None and self.answer is None:
+            raise Unreachable(f"{cluster.name} needs a person to log in", "needs-login")
+        try:
+            plug = socket.create_connection((cluster.host, cluster.port), CONNECT)
+        except OSError as error:
+            raise Unreachable(f"{cluster.host}:{cluster.port}: {error.strerror or error}") from None
+        connection: paramiko.Transport | None = None
+        try:
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # without it each small packet waits 40 ms
+            connection = paramiko.Transport(plug)
+            connection.banner_timeout = connection.auth_timeout = connection.handshake_timeout = CONNECT
+            kind, content = cluster.host_key.split()[:2]
+            known = [kind] if kind != "ssh-rsa" else ["rsa-sha2-512", "rsa-sha2-256"]
+            connection.get_security_options().key_types = known
+            connection.start_client(timeout=CONNECT)
+            shown = connection.get_remote_server_key()
+            if shown.asbytes() != base64.b64decode(content):
+                raise Unreachable(f"{cluster.host} has another host key than {cluster.fingerprint()}", "host-key")
+            if key is not None:
+                rest = connection.auth_publickey(cluster.user, key)
+                if rest and self.answer is None:
+                    raise Unreachable(f"{cluster.name} needs a person to log in", "needs-login")
+            if self.answer is not None and not connection.is_authenticated():
+                connection.auth_interactive(cluster.user, self.answer)
+            connection.set_keepalive(KEEPALIVE)
+        except Unreachable:
+            _close(connection or plug)
+            raise
+        except paramiko.AuthenticationException:
+            _close(connection or plug)
+            if cluster.login == "certificate":
+                raise Unreachable(f"{cluster.name} takes the certificate no more", "needs-login") from None
+            raise Unreachable(f"{cluster.name} does not let {cluster.user} in", "refused") from None
+        except paramiko.ssh_exception.IncompatiblePeer:
+            _close(connection or plug)
+            raise Unreachable(f"{cluster.host} has no {kind} key as it had", "host-key") from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            _close(connection or plug)
+            raise Unreachable(f"{cluster.host}:{cluster.port}: {excerpt(str(error))}") from None
+        self._connection = connection
+        return connection
+
+    def _key(self) -> paramiko.PKey | None:
+        """Raises Unreachable if it is to be had and cannot be read."""
+        file = self.cluster.key_file(self.secrets)
+        if file is None:
+            return None
+        try:
+            key: paramiko.PKey = paramiko.PKey.from_path(file)
+            certificate = self.cluster.certificate_file(self.secrets)
+            if certificate is not None:
+                key.load_certificate(str(certificate))
+            return key
+        except (OSError, ValueError, paramiko.SSHException) as error:
+            raise Unreachable(
+                f"the key of {self.cluster.name} cannot be read: {excerpt(str(error))}", "refused"
+            ) from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            _close(self._connection)
+        self._connection = self._files = None
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """What goes wrong on the way breaks the connection. A disk that is full, here or there, is an OSError."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (28, 122) or "Failure" in str(error):  # what sftp says of a disk or a quota
+                raise OSError(error.errno or 28, "no room on the disk") from None
+            self.close()
+            raise Unreachable(f"{self.cluster.name}: {excerpt(str(error)) or 'the link broke'}") from None
+        except (paramiko.SSHException, EOFError) as error:
+            self.close()
+            raise Unreachable(f"{self.cluster.name}: {excerpt(str(error)) or 'the link broke'}") from None
+
+    # --- commands ---
+
+    def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Ran:
+        connection = self.connect()
+        with self._unbroken():
+            channel = connection.open_session(timeout=CONNECT)
+            channel.settimeout(timeout)
+            channel.exec_command(shlex.join(argv))
+            channel.sendall(given)
+            channel.shutdown_write()
+            # read before the status is asked for, which would wait for ever for a command that waits to be read
+            out = b"".join(iter(lambda: channel.recv(1 << 20), b""))
+            err = b"".join(iter(lambda: channel.recv_stderr(1 << 20), b""))
+            if not channel.status_event.wait(timeout) or channel.exit_status == -1:
+                raise EOFError("the link broke during a command")  # which may still run
+            code = channel.exit_status
+            channel.close()
+            return Ran(code, out, err.decode("utf-8", "replace"))
+
+    # --- files ---
+
+    def _sftp(self) -> paramiko.SFTPClient:
+        connection = self.connect()
+        if self._files is None:
+            with self._unbroken():
+                files = paramiko.SFTPClient.from_transport(connection)
+                assert files is not None
+                channel = files.get_channel()
+                assert channel is not None
+                channel.settimeout(SILENCE)
+                self._files = files
+        return self._files
+
+    def _upload(self, source: Path, part: str) -> None:
+        files, size = self._sftp(), source.stat().st_size
+        with self._unbroken(), source.open("rb") as stream:
+            there = 0
+            with suppress(FileNotFoundError):
+                there = files.stat(part).st_size or 0
+            if there > size:
+                there = 0
+            with files.open(part, "r+b" if there else "wb") as target:
+                target.set_pipelined(True)
+                target.seek(there)
+                stream.seek(there)
+                while piece := stream.read(PIECE):
+                    target.write(piece)
+
+    def _download(self, source: str, part: Path) -> None:
+        files = self._sftp()
+        with self._unbroken():
+            size = files.stat(source).st_size or 0
+            here = part.stat().st_size if part.exists() else 0
+            if here > size:
+                part.unlink()
+                here = 0
+            with files.open(source, "rb") as stream, part.open("ab") as target:
+                stream.seek(here)
+                if here < size:
+                    stream.prefetch(size)
+                while piece := stream.read(PIECE):
+                    target.write(piece)
+
+
+def _close(what: paramiko.Transport | socket.socket) -> None:
+    with suppress(Exception):
+        what.close()
+
+
+def transport(cluster: Cluster, secrets: Path) -> Transport:
+    """The way to a cluster as its description says."""
+    return LocalShell() if cluster.transport == "local" else Ssh(cluster, secrets)
