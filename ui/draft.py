@@ -187,15 +187,16 @@ def _same(typed: Mapping[str, Any], faces: Sequence[Mapping[str, Any]]) -> int |
 
 
 def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without fields nobody filled in: None, empty text, vectors of empty text."""
-    return {k: v for k, v in values.items() if not _empty(v)}
+    """Without fields nobody filled in: None, empty text, vectors of empty text, and the same in groups of fields."""
+    filled = {k: _without_empty(v) if isinstance(v, dict) and "magnitude" not in v else v for k, v in values.items()}
+    return {k: v for k, v in filled.items() if not _empty(v)}
 
 
 def _empty(value: Any) -> bool:
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, dict):
-        return "magnitude" in value and _empty(value["magnitude"])
+        return not value or ("magnitude" in value and _empty(value["magnitude"]))
     if isinstance(value, list):
         return bool(value) and all(_empty(v) for v in value)
     return value is None

@@ -5,7 +5,8 @@ What is typed is kept as typed (``2,5 kN``); each field says at once how it is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,9 @@ class Field:
     """One field of a form.
 
     label, help : ready to be shown, markup of the solver's author escaped
-    kind : quantity, vector, direction, number, whole, yes-no, choice, text
+    kind : quantity, vector, direction, number, whole, yes-no, choice, text, names, table, group, one-of
     unit : SI unit; units : what may be typed
+    groups : the fields of a group under "", or those of each kind of a one-of under its name
     """
 
     name: str
@@ -38,6 +40,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     default: Any = None
     required: bool = False
+    groups: Mapping[str, Sequence[Field]] = dataclasses.field(default_factory=dict)
 
 
 def fields(schema: Mapping[str, Any], title: str = "") -> list[Field]:
@@ -64,6 +67,7 @@ def fields(schema: Mapping[str, Any], title: str = "") -> list[Field]:
                 choices=choices,
                 default=raw.get("default"),
                 required=name in required,
+                groups=_groups(kind, part, schema),
             )
         )
     return found
@@ -93,8 +97,28 @@ def _kind(part: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         return "choice", tuple(part["enum"])
     if "const" in part:
         return "choice", (part["const"],)
+    if "discriminator" in part:
+        return "one-of", tuple(part["discriminator"]["mapping"])
+    if set(part.get("properties", ())) == {"csv"}:
+        return "table", ()
+    if part.get("type") == "object" and part.get("properties"):
+        return "group", ()
+    lists = [o for o in (part, *part.get("anyOf", ())) if o.get("type") == "array"]
+    if any("string" in str(o.get("items") or o.get("prefixItems")) for o in lists):
+        return "names", ()
     kinds = {"boolean": "yes-no", "integer": "whole", "number": "number"}
     return kinds.get(str(part.get("type")), "text"), ()
+
+
+def _groups(kind: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Sequence[Field]]:
+    """The fields inside a field."""
+    defs = {"$defs": schema.get("$defs", {})}
+    if kind == "group":
+        return {"": fields({**part, **defs})}
+    if kind == "one-of":
+        models = part["discriminator"]["mapping"]
+        return {name: fields({**_resolved({"$ref": model}, schema), **defs}) for name, model in models.items()}
+    return {}
 
 
 def form(found: list[Field], values: dict[str, Any], key: str) -> None:
@@ -121,8 +145,57 @@ def form(found: list[Field], values: dict[str, Any], key: str) -> None:
                 )
             case "whole" | "number":
                 values[field.name] = _plain_number(field, values.get(field.name, field.default), place)
+            case "names":
+                values[field.name] = _names(field, values.get(field.name, field.default), place)
+            case "table":
+                values[field.name] = _table(field, values.get(field.name), place)
+            case "group" | "one-of":
+                values[field.name] = _group(field, values.get(field.name, field.default), place)
             case _:
                 values[field.name] = _kept(st.text_input, field, str(values.get(field.name) or ""), place)
+
+
+def _group(field: Field, now: Any, key: str) -> dict[str, Any] | None:
+    """Fields within a field; of several kinds, those of the chosen one. What need not be said is asked for first."""
+    inner = dict(now) if isinstance(now, Mapping) else {}
+    with st.container(border=True):
+        if field.required:
+            st.markdown(f"**{field.label}**", help=field.help or None)
+        else:
+            _seed(f"{key}.wanted", bool(inner))
+            if not st.checkbox(field.label, key=f"{key}.wanted", help=field.help or None):
+                return None
+        kind = ""
+        if field.kind == "one-of":
+            _seed(f"{key}.kind", inner.get("kind") or field.choices[0])
+            kind = st.segmented_control(
+                _("Kind"), field.choices, format_func=_choice, key=f"{key}.kind", required=True,
+                label_visibility="collapsed",
+            )  # fmt: skip
+            if kind != inner.get("kind"):
+                inner = {"kind": kind}
+        form(list(field.groups[kind]), inner, f"{key}.{kind}")
+    return inner
+
+
+def _names(field: Field, now: Any, key: str) -> Any:
+    """Several names, with commas between them."""
+    _seed(key, ", ".join(now) if isinstance(now, (list, tuple)) else str(now or ""))
+    typed = st.text_input(field.label, key=key, help=field.help or None, placeholder=_("names, with commas between"))
+    found = [name.strip() for name in typed.split(",") if name.strip()]
+    return "all" if found == ["all"] else found
+
+
+def _table(field: Field, now: Any, key: str) -> dict[str, str] | None:
+    """A table from a CSV file, whose first row names the columns and their units."""
+    file = st.file_uploader(field.label, type=["csv", "txt"], key=key, help=field.help or None)
+    if file is not None:
+        now = {"csv": file.getvalue().decode("utf-8", "replace")}
+    if isinstance(now, Mapping) and now.get("csv"):
+        rows = str(now["csv"]).strip().splitlines()
+        st.caption(plain(_("{n} rows; the first: {first}", n=len(rows) - 1, first=rows[0][:80])))
+        return {"csv": str(now["csv"])}
+    return None
 
 
 def quantity(

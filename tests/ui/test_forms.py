@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel
+from pydantic import Field as PydanticField
 from streamlit.testing.v1 import AppTest
 
 from hub import catalogue
 from hub.case import Condition
+from hub.table import Columns, Table
 from hub.units import Direction, Number, Position, Pressure, Unit, Vector
 from ui.forms import fields
 
@@ -31,6 +33,65 @@ class Everything(Condition):
     smooth: bool = True
     how: Literal["slow", "fast"] = "slow"
     note: str = ""
+
+
+class Wide(BaseModel):
+    kind: Literal["wide"] = "wide"
+    low: Annotated[float, Unit("m")]
+    high: Annotated[float, Unit("m")]
+
+
+class Single(BaseModel):
+    kind: Literal["single"] = "single"
+    size: Annotated[float, Unit("m")]
+
+
+class Turning(BaseModel):
+    speed: Annotated[float, Unit("rad/s")]
+    about: Position
+
+
+class Nested(Condition):
+    """A condition with fields within fields."""
+
+    kind: Literal["nested"] = "nested"
+    sizes: Annotated[Single | Wide, PydanticField(discriminator="kind")]
+    turning: Turning | None = None
+    bodies: str | tuple[str, ...] = "all"
+    history: Annotated[Table, Columns({"t": "s"})] | None = None
+
+
+def test_fields_within_fields_have_forms() -> None:
+    found = {f.name: f for f in fields(Nested.model_json_schema())}
+    kinds = {name: f.kind for name, f in found.items()}
+    assert kinds == {"sizes": "one-of", "turning": "group", "bodies": "names", "history": "table"}
+    assert [f.name for f in found["sizes"].groups["wide"]] == ["low", "high"]
+    assert [(f.name, f.kind, f.unit) for f in found["turning"].groups[""]] == [
+        ("speed", "quantity", "rad/s"),
+        ("about", "vector", "m"),
+    ]
+
+
+def test_a_group_is_filled_in_and_left_out() -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from tests.ui.test_forms import Nested
+        from ui.draft import _without_empty
+        from ui.forms import fields, form
+
+        values = st.session_state.setdefault("values", {"sizes": {"kind": "wide", "low": "1 mm", "high": "3 mm"}})
+        form(fields(Nested.model_json_schema()), values, "k")
+        st.session_state["sent"] = _without_empty(values)
+
+    app = AppTest.from_function(script, default_timeout=30).run()
+    assert not app.exception
+    assert app.session_state["sent"] == {"sizes": {"kind": "wide", "low": "1 mm", "high": "3 mm"}, "bodies": "all"}
+    app.checkbox[0].check().run()
+    app.text_input(key="k.turning..speed").input("2 rad/s").run()
+    assert app.session_state["sent"]["turning"]["speed"] == "2 rad/s"
+    app.text_input(key="k.bodies").input("drum, lid").run()
+    assert app.session_state["sent"]["bodies"] == ["drum", "lid"]
 
 
 def test_every_field_has_its_kind() -> None:
