@@ -110,8 +110,8 @@ def _measured(table: Table, part: Part, on: Sequence[str], name: str) -> at.Prof
         ):
             raise StageError(
                 "table-too-small",
-                f"The table of {name} reaches from {1e3 * held.min():.4g} to {1e3 * held.max():.4g} mm in {'xyz'[a]}, the "
-                f"inlet from {1e3 * corners[:, a].min():.4g} to {1e3 * corners[:, a].max():.4g} mm.",
+                f"The table of {name} reaches from {1e3 * held.min():.4g} to {1e3 * held.max():.4g} mm in {'xyz'[a]}, "
+                f"the inlet from {1e3 * corners[:, a].min():.4g} to {1e3 * corners[:, a].max():.4g} mm.",
                 "Give speeds over the whole inlet, in the coordinates of the part; check the unit in the first line.",
             )
     wide_axes = [k for k, s in enumerate(spread) if s > 1e-9 * spread.max()]

@@ -141,11 +141,11 @@ def _facets(bodies: Bodies, condition: OnFaces) -> Integers:
     return facets
 
 
-def _named(condition: OnFaces) -> str:
+def named(condition: OnFaces) -> str:
     return condition.name or f"{condition.kind.replace('_', ' ')}, {', '.join(condition.on)}"
 
 
-def temperature(bound: BoundCase, bodies: Bodies, u: fem.Function) -> Transport:
+def temperature(bound: BoundCase, bodies: Bodies, u: fem.Function, degree: int = 2) -> Transport:
     """The energy equation of a case. Raises StageError where a condition acts on nothing."""
     base = level(bound)
     kept: list[Kept] = []
@@ -154,7 +154,7 @@ def temperature(bound: BoundCase, bodies: Bodies, u: fem.Function) -> Transport:
     for c in bound.conditions:
         if not isinstance(c, (Inlet, Outlet, Temperature, HeatFlux, HeatFlow, Convection, Radiation)):
             continue
-        facets, name = _facets(bodies, c), _named(c)
+        facets, name = _facets(bodies, c), named(c)
         match c:
             case Inlet():
                 kept.append(Kept(name, facets, (c.temperature or base) - base))
@@ -171,16 +171,16 @@ def temperature(bound: BoundCase, bodies: Bodies, u: fem.Function) -> Transport:
             case Radiation():
                 grey = c.emissivity if c.emissivity is not None else _emissivity(bodies, facets, name)
                 surfaces.append(Surface(name, facets, emissivity=grey, far=c.surroundings))
-    heat = Transport(bodies.whole, u, base, _walls_first(kept, bound), surfaces, opens)
+    heat = Transport(bodies.whole, u, base, _inlets_first(kept, bound), surfaces, opens, degree=degree)
     heat.conductivity.x.array[:] = bodies.field("thermal_conductivity")
     heat.capacity.x.array[:] = bodies.field("density") * bodies.field("specific_heat")
     heat.source.x.array[:] = _sources(bound, bodies)
     return heat
 
 
-def _walls_first(kept: list[Kept], bound: BoundCase) -> list[Kept]:
+def _inlets_first(kept: list[Kept], bound: BoundCase) -> list[Kept]:
     """At the rim of an inlet the fluid that enters wins: a wall's temperature there would be carried in."""
-    inlets = {_named(c) for c in bound.conditions if isinstance(c, Inlet)}
+    inlets = {named(c) for c in bound.conditions if isinstance(c, Inlet)}
     return sorted(kept, key=lambda k: k.name not in inlets)
 
 
@@ -235,10 +235,10 @@ def sources(bound: BoundCase, file: MeshFile) -> Iterator[tuple[str, float]]:
 
 def concentration(bound: BoundCase, flow: Flow) -> Transport:
     """A dye that the inlets bring, in the fluid alone."""
-    kept = [Kept(_named(c), flow.part.facets(c.on), c.concentration or 0.0)
+    kept = [Kept(named(c), flow.part.facets(c.on), c.concentration or 0.0)
             for c in bound.conditions if isinstance(c, Inlet)]  # fmt: skip
-    opens = [Open(_named(c), flow.part.facets(c.on)) for c in bound.conditions if isinstance(c, Outlet)]
-    dye = Transport(flow.part, flow.u, 0.0, kept, (), opens, name="concentration")
+    opens = [Open(named(c), flow.part.facets(c.on)) for c in bound.conditions if isinstance(c, Outlet)]
+    dye = Transport(flow.part, flow.u, 0.0, kept, (), opens, name="concentration", degree=flow.degree)
     dye.capacity.x.array[:] = 1.0
     dye.conductivity.x.array[:] = bound.params.scalar_diffusivity
     return dye
@@ -250,9 +250,9 @@ def residence_time(bound: BoundCase, flow: Flow) -> Transport:
     P. V. Danckwerts, Chem. Eng. Sci. 2 (1953) 1-13; M. Liu, J. N. Tilton, AIChE J. 56 (2010) 2561-2572. Without a
     diffusivity in the case that of a dye in a liquid of this viscosity is taken, Schmidt number 1000.
     """
-    kept = [Kept(_named(c), flow.part.facets(c.on), 0.0) for c in bound.conditions if isinstance(c, Inlet)]
-    opens = [Open(_named(c), flow.part.facets(c.on), 0.0) for c in bound.conditions if isinstance(c, Outlet)]
-    age = Transport(flow.part, flow.u, 0.0, kept, (), opens, name="age of the fluid")
+    kept = [Kept(named(c), flow.part.facets(c.on), 0.0) for c in bound.conditions if isinstance(c, Inlet)]
+    opens = [Open(named(c), flow.part.facets(c.on), 0.0) for c in bound.conditions if isinstance(c, Outlet)]
+    age = Transport(flow.part, flow.u, 0.0, kept, (), opens, name="age of the fluid", degree=flow.degree)
     age.capacity.x.array[:] = 1.0
     age.conductivity.x.array[:] = bound.params.scalar_diffusivity or flow.fluid.nu / 1000
     age.source.x.array[:] = 1.0

@@ -1,6 +1,6 @@
 """What a flow carries: heat, a dye, the age of the fluid. One equation serves them all.
 
-capacity (ds/dt + u . grad s) = div(conductivity grad s) + source, with quadratic elements and, where the flow carries
+capacity (ds/dt + u . grad s) = div(conductivity grad s) + source, with Lagrange elements and, where the flow carries
 more than conduction spreads within a cell, streamline-upwind Petrov-Galerkin weights (A. N. Brooks, T. J. R. Hughes,
 Comput. Methods Appl. Mech. Eng. 32 (1982) 199-259). The numbers of a case are coefficients of the forms, never part of
 them: a handful of compiled forms serves every case.
@@ -78,11 +78,12 @@ def carried(s, w, u, capacity, conductivity, source):  # type: ignore[no-untyped
 def upwind(s, w, u, capacity, conductivity, source):  # type: ignore[no-untyped-def]
     """The integrand SUPG adds: the strong residual weighted along the stream.
 
-    Its time scale is that of half a cell of quadratic elements; it fades where a cell's Peclet number is small.
+    Its time scale is that of the distance between nodes; it fades where the Peclet number of that is small.
     """
-    # the time in which the flow crosses half a cell, the way it goes: cells along walls are thin and long
+    # the time in which the flow goes from node to node, the way it goes: cells along walls are thin and long
     across = ufl.JacobianInverse(ufl.domain.extract_unique_domain(w)) * u
-    crossing = 0.5 / ufl.sqrt(ufl.dot(across, across) + 1e-30)
+    degree = w.ufl_function_space().ufl_element().degree
+    crossing = 1 / degree / ufl.sqrt(ufl.dot(across, across) + 1e-30)
     peclet = capacity * ufl.dot(u, u) * crossing / (2 * conductivity)
     tau = crossing / 2 * ufl.conditional(ufl.lt(peclet, 3.0), peclet / 3, 1.0)
     strong = capacity * ufl.dot(u, ufl.grad(s)) - conductivity * ufl.div(ufl.grad(s)) - source
@@ -102,7 +103,7 @@ class Transport:
     u : velocity on the part's mesh, zero in solids [m/s]
     capacity, conductivity, source : DG0 fields, of every cell
     level : what values are counted from, so that small differences keep their digits
-    s : the value above the level, quadratic
+    s : the value above the level, of this degree
     """
 
     part: Part
@@ -112,12 +113,13 @@ class Transport:
     surfaces: Sequence[Surface] = ()
     opens: Sequence[Open] = ()
     name: str = "temperature"
+    degree: int = 2
     iterations: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         mesh = self.part.mesh
         self.comm, self.dim = mesh.comm, mesh.geometry.dim
-        self.S, self.DG0 = fem.functionspace(mesh, ("Lagrange", 2)), fem.functionspace(mesh, ("DG", 0))
+        self.S, self.DG0 = fem.functionspace(mesh, ("Lagrange", self.degree)), fem.functionspace(mesh, ("DG", 0))
         self.s = fem.Function(self.S)
         self.capacity, self.conductivity, self.source = (fem.Function(self.DG0) for _ in range(3))
         self._rate = fem.Constant(mesh, 0.0)
@@ -149,7 +151,7 @@ class Transport:
 
     @property
     def dx(self) -> ufl.Measure:
-        return ufl.Measure("dx", domain=self.part.mesh, metadata={"quadrature_degree": 6})
+        return ufl.Measure("dx", domain=self.part.mesh, metadata={"quadrature_degree": 3 * self.degree})
 
     def ds(self, facets: Integers, degree: int = 6) -> ufl.Measure:
         """Area of facets of this rank [m2]."""
