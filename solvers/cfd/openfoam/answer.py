@@ -18,7 +18,7 @@ from hub.result import Answer, Check, Curve, Line, Quantity, Section, Verdict, V
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.cfd.openfoam import hexahedra, program
-from solvers.cfd.openfoam.conditions import Inlet, Outlet
+from solvers.cfd.openfoam.conditions import Inlet, Outlet, along_an_axis
 from solvers.cfd.openfoam.foamfile import Reals
 from solvers.cfd.openfoam.iterate import History, Iterations
 from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
@@ -95,7 +95,8 @@ def solve(bound: BoundCase, attempt: Attempt) -> Answer:
 
 
 def _hexahedra(bound: BoundCase) -> bool:
-    return bound.params.cells != "tetrahedra" and isinstance(bound.case.domain, Around)
+    domain = bound.case.domain
+    return bound.params.cells != "tetrahedra" and isinstance(domain, Around) and along_an_axis(domain)
 
 
 def _on_hexahedra(

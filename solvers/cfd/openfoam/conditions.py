@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hub.case import Length, Pressure, Text, Wanted
+from hub.case import Around, Length, Pressure, Text, Wanted
 from hub.problem import Problem
 from hub.solver import BoundCase, Frozen
 from hub.units import Area, Number, Unit
@@ -92,6 +92,11 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
 }
 
 
+def along_an_axis(domain: Around) -> bool:
+    """Whether the box around the part stands along the axes, as a box of hexahedra must."""
+    return max(abs(v) for v in domain.along) > 0.9999 * sum(v * v for v in domain.along) ** 0.5
+
+
 def find_problems(bound: BoundCase) -> Iterator[Problem]:
     """What is wrong with a case of the right form."""
     inlets = [c for c in bound.conditions if isinstance(c, Inlet)]
@@ -125,11 +130,12 @@ def find_problems(bound: BoundCase) -> Iterator[Problem]:
                     code="two-lengths",
                 )
     yield from _twice(bound)
-    if bound.params.cells == "hexahedra" and bound.case.domain.kind != "around":
+    domain = bound.case.domain
+    if bound.params.cells == "hexahedra" and not (isinstance(domain, Around) and along_an_axis(domain)):
         yield Problem(
             where="parameters.cells",
-            found=f"hexahedra in the domain {bound.case.domain.kind}",
-            expected="hexahedra in a box around a part only",
+            found=f"hexahedra in the domain {domain.kind}",
+            expected="hexahedra in a box around a part only, with the flow along x, y or z",
             todo="Choose auto or tetrahedra.",
             code="cells",
         )

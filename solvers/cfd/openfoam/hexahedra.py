@@ -172,9 +172,11 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
     along, span = _along(setup), high - low
     width = float(np.delete(span, int(np.abs(along).argmax())).max())
     length = float(np.abs(along) @ span)
-    near = {"distance": [[2 * h, level], [5 * h, max(level - 1, 0)], [12 * h, max(level - 2, 0)]]}
-    wake_low = low - 0.15 * width + np.minimum(along, 0) * 1.0 * length
-    wake_high = high + 0.15 * width + np.maximum(along, 0) * 1.0 * length
+    near = [[4 * h, level], [0.3 * width, max(level - 1, 0)], [1.0 * width, max(level - 2, 0)]]
+    wakes = {
+        f"wake{k}": (_behind(low, high, along, reach * length, 0.1 * width), max(level - k, 0))
+        for k, reach in enumerate((0.35, 1.0, 2.5))
+    }
     walls = {b.name for b in setup.of(Wall)}
     asked = {b.name: one for one in setup.bound.case.mesh.layers for b in setup.boundaries if one.on in b.selections}
     layers = {}
@@ -197,7 +199,7 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
         "addLayers": bool(layers),
         "geometry": {
             "skin.stl": {"type": "triSurfaceMesh", "name": "skin"},
-            "wake": {"type": "searchableBox", "min": wake_low, "max": wake_high},
+            **{name: {"type": "searchableBox", "min": ends[0], "max": ends[1]} for name, (ends, _) in wakes.items()},
         },
         "castellatedMeshControls": {
             "maxLocalCells": 10_000_000, "maxGlobalCells": 50_000_000, "minRefinementCells": 0,
@@ -205,8 +207,8 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
             "features": f'({{ file "skin.eMesh"; level {level}; }})',
             "refinementSurfaces": {"skin": {"level": [level, level]}},
             "refinementRegions": {
-                "skin": {"mode": "distance", "levels": near["distance"]},
-                "wake": {"mode": "inside", "levels": [[1e15, max(level - 2, 0)]]},
+                "skin": {"mode": "distance", "levels": near},
+                **{name: {"mode": "inside", "levels": [[1e15, fine]]} for name, (_, fine) in wakes.items()},
             },
             "locationInMesh": centre, "allowFreeStandingZoneFaces": True,
         },
@@ -227,9 +229,20 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _behind(low: Reals, high: Reals, along: Reals, reach: float, margin: float) -> tuple[Reals, Reals]:
+    """The box from a quarter of the part before its tail to `reach` behind it [m]."""
+    axis = int(np.abs(along).argmax())
+    forward = along[axis] > 0
+    start, end = low - margin, high + margin
+    tail, quarter = (high if forward else low)[axis], (high - low)[axis] / 4
+    start[axis] = tail - quarter if forward else tail - reach
+    end[axis] = tail + reach if forward else tail + quarter
+    return start, end
+
+
 def _layers(asked: Layers | None) -> dict[str, Any]:
     if asked is None:
-        return {"nSurfaceLayers": 3}
+        return {"nSurfaceLayers": 6, "expansionRatio": 1.3}
     thickness = {"firstLayerThickness": asked.first} if asked.first else {"finalLayerThickness": 0.4}
     return {"nSurfaceLayers": asked.count, "expansionRatio": asked.growth, **thickness}
 

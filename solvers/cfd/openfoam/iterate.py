@@ -224,7 +224,9 @@ class Iterations:
 
 def decomposition(ranks: int) -> str:
     """How the mesh is shared among ranks."""
-    return head("dictionary", "decomposeParDict") + text({"numberOfSubdomains": ranks, "method": "scotch"})
+    return head("dictionary", "decomposeParDict") + text(
+        {"numberOfSubdomains": ranks, "method": "simple", "coeffs": {"n": [ranks, 1, 1]}}
+    )
 
 
 def velocity_of(mesh: PolyMesh, flux: Field) -> Reals:

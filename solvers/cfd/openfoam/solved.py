@@ -237,7 +237,6 @@ class Solved:
         reader.DisableAllCellArrays()
         reader.DisableAllPatchArrays()
         reader.SetPatchArrayStatus("internalMesh", 1)
-        reader.SetDecomposePolyhedra(False)
         reader.Update()
         grid = reader.GetOutput().GetBlock(0)
         if grid is None or grid.GetNumberOfPoints() != len(self.mesh.points):
