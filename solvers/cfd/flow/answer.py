@@ -171,7 +171,7 @@ def _residuals(residuals: list[tuple[int, float]]) -> Curve:
                 x=tuple(float(s) for s, _ in thin),
                 y=tuple(max(r, floor) if np.isfinite(r) else 1.0 for _, r in thin),
             ),
-        ),  # fmt: skip
+        ),
         log=(False, True),
     )
 
