@@ -126,15 +126,16 @@ def run(
     case: Annotated[Path, typer.Argument(help="a case folder or a case file")],
     folder: Annotated[Path | None, typer.Option("--out", help="where the results go (default: out/<case>)")] = None,
     ranks: Annotated[int | None, typer.Option(help="MPI ranks (default: the cores of this machine)", min=1)] = None,
+    cluster: Annotated[str | None, typer.Option(help="solve it there (`officina cluster list`)")] = None,
 ) -> None:
     """Run a case here and now, without a server, and write result.json."""
     target = folder or Path("out") / (case.name if case.is_dir() else case.stem)
-    result = _run(case, target, ranks)
+    result = _run(case, target, ranks, cluster)
     _tell(result, target)
     raise typer.Exit({"done": DONE, "refused": REFUSED}.get(result.state, FAILED))
 
 
-def _run(case: Path, target: Path, ranks: int | None) -> Result:
+def _run(case: Path, target: Path, ranks: int | None, cluster: str | None) -> Result:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from hub.case import load
@@ -161,7 +162,7 @@ def _run(case: Path, target: Path, ranks: int | None) -> Result:
                 completed=min(status.step, status.of or status.step),
             )
 
-        result = run_foreground(case, target, ranks=ranks, progress=show)
+        result = run_foreground(case, target, ranks=ranks, progress=show, cluster=cluster)
         if not lines and result.state == "done":
             out.print("Asked before, with the same part: this is the answer of then.", style="dim")
         for line in lines.values():
@@ -220,7 +221,7 @@ def demo() -> None:
     show_problems(verdict.problems)
     out.print("2. From the part to the answer", style="bold")
     target = Path("out") / "demo"
-    result = _run(case, target, None)
+    result = _run(case, target, None, None)
     _tell(result, target)
     if result.state == "done":
         out.print("\nOpen the hub in a browser:  ./officina up")

@@ -20,11 +20,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from hub import catalogue
+from hub.anywhere import Anywhere
 from hub.case import digest, load_data, read, slug
 from hub.check import check_case
+from hub.clusters import HERE
+from hub.clusters import find as find_cluster
 from hub.executor import Executor, ExecutorError, Handle, JobState
 from hub.jobrunner import disk_full
-from hub.local import LocalExecutor
 from hub.problem import Problem, Refused, excerpt
 from hub.result import Result
 from hub.run import Order, Run, conclude, failure_of, open_run, provenance, refused, stages, version
@@ -105,7 +107,8 @@ def _job(stage: Stage, order: Order, case: Mapping[str, Any]) -> dict[str, Any]:
             return {"argv": (*python, "solvers.meshing", "mesh"), "memory": 8_000_000_000, "time": 3600.0}
         case "solve":
             argv = catalogue.solver_command(case["solver"], order.ranks)
-            return {"argv": argv, "ranks": order.ranks, "memory": order.memory, "time": order.time}
+            limits = {"memory": order.memory, "time": order.time}
+            return {"argv": argv, "ranks": order.ranks, "cluster": order.cluster, **limits}
         case "report":
             return {"argv": (*python, "solvers.post", "report"), "memory": 8_000_000_000, "time": 1800.0}
 
@@ -253,8 +256,10 @@ def run_foreground(
     out: Path,
     ranks: int | None = None,
     progress: Callable[[str, Status], None] | None = None,
+    cluster: str | None = None,
 ) -> Result:
-    """Run a case folder or file to its end, here, in the folder `out`.
+    """Run a case folder or file to its end in the folder `out`; solved here, or on a cluster if the case or `cluster`
+    says so.
 
     An answer to the very same question that lies in `out` already is returned; a run of it that is still going, or
     was interrupted, is gone on with. Raises Refused for what cannot be read and for a folder that is not a run's.
@@ -262,8 +267,11 @@ def run_foreground(
     typed, folder = load_data(source)
     loaded, settings = read(typed), load_settings()
     geometry = folder / loaded.geometry.file
-    executor, run = LocalExecutor(settings.home), Run(out.absolute(), settings.cache)
-    question = [typed, _content(geometry), ranks, *(catalogue.source_digest(n) for n in (loaded.solver, "meshing"))]
+    executor, run = Anywhere(settings.home, carries=True), Run(out.absolute(), settings.cache)
+    if cluster not in (None, HERE):
+        find_cluster(settings.home, str(cluster))
+    programs = [catalogue.source_digest(name) for name in (loaded.solver, "meshing")]
+    question = [typed, _content(geometry), ranks, *([cluster] if cluster else []), *programs]
     identity = digest(question)
     if not _holds(run, identity):
         _clear(run, executor)
@@ -279,6 +287,7 @@ def run_foreground(
             identity=identity,
             estimate=checked.estimate.model_dump() if checked.estimate else None,
             ranks=ranks,
+            cluster=cluster,
         )
     try:
         while (standing := advance(run, executor)).result is None:
@@ -291,13 +300,20 @@ def run_foreground(
             time.sleep(0.1)
             standing = advance(run, executor)
         raise
+    finally:
+        executor.close()
 
 
 def _tell(standing: Standing, progress: Callable[[str, Status], None] | None) -> None:
     if progress is None or standing.stage is None or standing.attempt is None:
         return
-    waiting = standing.state is JobState.QUEUED
-    progress(standing.stage, Status(doing="waiting for free cores") if waiting else standing.attempt.status())
+    place = standing.attempt.job().cluster
+    waiting = {
+        JobState.QUEUED: f"waiting on {place}" if place else "waiting for free cores",
+        JobState.UNREACHABLE: f"{place} is out of reach; the job there is not touched by that",
+        JobState.UNKNOWN: f"{place} cannot say how the job is; waiting",
+    }.get(standing.state or JobState.RUNNING)
+    progress(standing.stage, Status(doing=waiting) if waiting else standing.attempt.status())
 
 
 def _content(geometry: Path) -> str:

@@ -27,6 +27,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub import catalogue
+from hub.clusters import BEST, HERE
 from hub.jobrunner import disk_full
 from hub.problem import Problem
 from hub.result import Answer, Result
@@ -37,7 +38,11 @@ PROGRAMS = ("dolfinx-solver-real", "mpich", "gmsh", "meshio", "numpy", "scipy", 
 
 
 class Order(BaseModel):
-    """What a run was asked for. time : seconds the solve may take; memory : of all its ranks together [byte]"""
+    """What a run was asked for.
+
+    time : seconds the solve may take; memory : of all its ranks together [byte]
+    cluster : where it is solved; None is this machine
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +53,7 @@ class Order(BaseModel):
     ranks: int
     memory: int
     time: float
+    cluster: str | None = None
     created: float
 
 
@@ -99,12 +105,13 @@ def open_run(
     until: Literal["mesh", "solve", "report"] = "report",
     estimate: Mapping[str, Any] | None = None,
     ranks: int | None = None,
+    cluster: str | None = None,
 ) -> Order:
     """Make the folder of a run; a run that is open already is left as it is.
 
     geometry : the CAD file or mesh; name : what its owner calls it
     identity : digest of the question, for whoever looks for an answer again
-    ranks : MPI ranks, whatever the case says
+    ranks, cluster : MPI ranks and where it is solved, whatever the case says
     """
     with run.locked():
         if (run.folder / "run.json").exists():
@@ -120,6 +127,7 @@ def open_run(
         write_whole(run.folder / "case.json", json.dumps(case, indent=1, ensure_ascii=False, allow_nan=False))
         write_whole(run.folder / "solver.json", catalogue.describe(case["solver"]).model_dump_json(indent=1))
         given, cost = case.get("resources", {}), estimate or {}
+        place = cluster or given.get("cluster")
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         order = Order(
             id=id,
@@ -129,6 +137,7 @@ def open_run(
             ranks=ranks or given.get("ranks") or cost.get("ranks") or len(os.sched_getaffinity(0)),
             memory=int(given.get("memory") or min(0.9 * physical, max(4e9, 3 * cost.get("memory", 0.0)))),
             time=given.get("time") or max(3600.0, 20 * cost.get("seconds", 0.0)),
+            cluster=None if place in (None, HERE, BEST) else place,
             created=time.time(),
         )
         write_whole(run.folder / "run.json", order.model_dump_json(indent=1))

@@ -40,6 +40,7 @@ class Job(_Document):
     name : unique for ever, ``[a-z0-9-]``; an executor starts at most one job of a name
     argv : the command as a list, run with the attempt's folder as its last argument and working directory
     ranks : MPI ranks [-]; memory : of all ranks together [byte]; time : wall time [s]
+    cluster : the name of the cluster it is for; None is this machine
     """
 
     name: str
@@ -47,6 +48,7 @@ class Job(_Document):
     ranks: int = 1
     memory: int = 4_000_000_000
     time: float = 3600.0
+    cluster: str | None = None
 
 
 class Status(_Document):
