@@ -27,6 +27,7 @@ from prefect.states import Crashed
 
 from flows.reconcile import Planned, reconcile
 from flows.run_case import collect_and_report, stage_and_submit
+from flows.study import AT_ONCE, reconcile_studies, study
 from flows.walk import Workplace
 from hub import pipeline
 from hub.settings import load
@@ -39,10 +40,10 @@ POLL, COMPARE = 0.5, 2.0
 #: How long a message stays with a dispatcher that was killed before another one may have it [s].
 LEASE = 20.0
 #: Flows that run at a time: they wait more than they work.
-LIMIT = 4
+LIMIT = 4 + AT_ONCE
 #: Longest wait for Prefect's server at the start [s].
 PATIENCE = 180.0
-_FLOWS = {"stage": stage_and_submit, "collect": collect_and_report}
+_FLOWS = {"stage": stage_and_submit, "collect": collect_and_report, "study": study}
 
 
 class _Runner(Runner):
@@ -73,6 +74,7 @@ class Loop:
         """End and cancel runs without asking Prefect, which may be slow or away. Ends only by an exception."""
         while True:
             reconcile(self.place, None, self.started)
+            reconcile_studies(self.place, None, self.started)
             time.sleep(COMPARE)
 
     def compare(self) -> None:
@@ -82,7 +84,11 @@ class Loop:
         except httpx.HTTPError as error:
             log.warning("Prefect cannot be asked: %s", error)
             return
-        for flow_run in reconcile(self.place, planned, self.started):
+        begin, dead = reconcile_studies(self.place, planned, self.started)
+        for study_id in begin:
+            deployment = self.deployments["study"]
+            self.client.create_flow_run_from_deployment(deployment, parameters={"study_id": study_id}, name=study_id)
+        for flow_run in [*reconcile(self.place, planned, self.started), *dead]:
             self.client.set_flow_run_state(UUID(flow_run), Crashed(message="Its process is gone."), force=True)
         self.place.settings.heartbeat.touch()
 
@@ -111,7 +117,10 @@ class Loop:
         )
 
     def planned(self) -> dict[str, list[Planned]]:
-        """The flow runs that Prefect has not ended, by run. Raises ObjectNotFound if Prefect has forgotten us."""
+        """The flow runs that Prefect has not ended, by run or study.
+
+        Raises ObjectNotFound if Prefect has forgotten us.
+        """
         self.client.read_deployment(self.deployments["stage"])
         going = FlowRunFilter.model_validate(
             {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]}}}
@@ -122,7 +131,8 @@ class Loop:
             if state is None:
                 continue
             plan = Planned(str(flow_run.id), not state.is_scheduled(), state.timestamp.timestamp())
-            found[str(flow_run.parameters.get("run_id"))].append(plan)
+            given = flow_run.parameters
+            found[str(given.get("run_id") or given.get("study_id"))].append(plan)
         return found
 
     def _all(self, wanted: FlowRunFilter) -> list[FlowRun]:

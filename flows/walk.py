@@ -18,7 +18,7 @@ from hub.result import Result
 from hub.run import Run, conclude, failure_of, open_run
 from hub.runfolder import Stage, attempts
 from hub.settings import Settings
-from hub.store import ACTIVE, Orchestration, open_store
+from hub.store import ACTIVE, AllStudies, Orchestration, open_store
 from hub.store import Run as Row
 
 #: Seconds between two looks at a job.
@@ -31,12 +31,14 @@ class Workplace:
 
     settings: Settings
     store: Orchestration
+    studies: AllStudies
     executor: Executor
 
     @classmethod
     def of(cls, settings: Settings) -> Workplace:
         """Raises OSError, StoreTooNew."""
-        return cls(settings, open_store(settings).orchestration, LocalExecutor(settings.home))
+        store = open_store(settings)
+        return cls(settings, store.orchestration, store.all_studies, LocalExecutor(settings.home))
 
     def run(self, row: Row) -> Run:
         return Run(self.settings.home / row.folder, self.settings.cache)

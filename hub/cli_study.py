@@ -93,10 +93,10 @@ def _go(study: Any, case: dict[str, Any], geometry: Path, target: Path) -> None:
             shown.update(line, total=now.of, completed=now.done + now.other, description=said)
 
         try:
-            result = walk(sweep, settings, tell)
+            result = walk(sweep, settings, tell, carries=True)
         except KeyboardInterrupt:
             sweep.cancel()
-            walk(sweep, settings)
+            walk(sweep, settings, carries=True)
             raise
     show(result)
     out.print(

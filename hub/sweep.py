@@ -26,9 +26,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from hub import catalogue, pipeline
+from hub.anywhere import Anywhere
 from hub.case import digest
 from hub.case import read as read_case
 from hub.check import Checked, check_cases
+from hub.clusters import BEST, HERE
 from hub.intake import GeometryVerdict, inspect
 from hub.problem import Problem, Refused, excerpt
 from hub.run import Run, open_run
@@ -277,19 +279,24 @@ def _step(sweep: Sweep, run: Run, executor: Any) -> str | None:
     return standing.result.state if standing.result else None
 
 
-def walk(sweep: Sweep, settings: Settings, tell: Callable[[Progress], None] | None = None) -> StudyResult:
+def walk(
+    sweep: Sweep, settings: Settings, tell: Callable[[Progress], None] | None = None, *, carries: bool = False
+) -> StudyResult:
     """Bring every point of an open study to its end and write down what came out.
 
+    carries : whether this process brings jobs to clusters; in a hub the orchestration does
     Points that have ended stay as they are; see :func:`retry`. Raises OSError.
     """
     began = time.monotonic()
     study = sweep.study
-    keys = list(dict.fromkeys(p.key for p in sweep.points if p.key))
-    left = [k for k in keys if sweep.run(k).result is None]
+    places = {p.key: (p.case or {}).get("resources", {}).get("cluster") for p in sweep.points if p.key}
+    left = [k for k in places if sweep.run(k).result is None]
     say = tell or (lambda _: None)
     say(sweep.progress())
-    if left:
-        _here(sweep, study, left, settings, say)
+    if here := [k for k in left if places[k] in (None, HERE, BEST)]:
+        _here(sweep, study, here, settings, say)
+    if there := [k for k in left if k not in here]:
+        _there(sweep, study, there, settings, carries, say)
     result = conclude(sweep.folder, study, sweep.points, sweep.run, time.monotonic() - began)
     say(sweep.progress())
     return result
@@ -313,6 +320,43 @@ def _here(sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, s
             if future.status == "error":
                 _note(sweep, future)
             say(sweep.progress())
+
+
+def _there(
+    sweep: Sweep,
+    study: Study,
+    keys: Sequence[str],
+    settings: Settings,
+    carries: bool,
+    say: Callable[[Progress], None],
+) -> None:
+    """Mesh points here and have them solved on clusters, which get them as arrays; one process watches all."""
+    executor = Anywhere(settings.home, carries=carries)
+    points = {p.key: p for p in sweep.points if p.key}
+    meshes: dict[str, str] = {}
+    left = list(keys)
+    try:
+        while left:
+            making, still = set[str](), []
+            for key in left:
+                run = sweep.run(key)
+                if run.result is not None or (sweep.cancelled and not (run.folder / "run.json").exists()):
+                    continue
+                _open(sweep, run, points[key], study.ranks, "report" if study.reports else "solve")
+                if not attempts(run.folder, "solve"):
+                    mesh = meshes.setdefault(key, pipeline.mesh_key(run))
+                    if mesh in making:  # one of them makes it
+                        still.append(key)
+                        continue
+                    making.add(mesh)
+                if _step(sweep, run, executor) is None:
+                    still.append(key)
+                else:
+                    say(sweep.progress())
+            left = still
+            time.sleep(LOOK if making else LOOK_MANY)
+    finally:
+        executor.close()
 
 
 def _note(sweep: Sweep, future: Any) -> None:
@@ -352,9 +396,7 @@ def _slots(count: int) -> Iterator[Any]:
 
 def end_points(sweep: Sweep, settings: Settings) -> bool:
     """Ask every point of a cancelled study that nobody walks to end; whether nothing of it runs any more."""
-    from hub.local import LocalExecutor
-
-    executor = LocalExecutor(settings.home)
+    executor = Anywhere(settings.home)
     with suppress(OSError):
         keys = {p.key for p in sweep.points if p.key}
         opened = [run for run in map(sweep.run, keys) if (run.folder / "run.json").exists() and run.result is None]

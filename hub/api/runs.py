@@ -60,15 +60,7 @@ def _new_run(
     hub: Service, typed: dict[str, object], checked: Checked, geometry: Geometry, wanted: RunRequest
 ) -> NewRun:
     assert checked.case is not None
-    kept = hub.settings.files / geometry.sha256
-    if not kept.exists():  # a template's file: the run must not depend on the template staying as it is
-        part = kept.with_name(f".{kept.name}.{os.urandom(4).hex()}.part")
-        try:
-            shutil.copyfile(geometry.file, part)
-            part.chmod(0o444)
-            part.replace(kept)
-        finally:
-            part.unlink(missing_ok=True)
+    kept(hub.settings, geometry)
     case_si = _with_geometry(checked.case, geometry)
     solver = str(case_si["solver"])
     question = [case_si, geometry.sha256, catalogue.describe(solver).version, wanted.until]
@@ -83,6 +75,19 @@ def _new_run(
         geometry_name=geometry.name,
         estimate=checked.estimate.model_dump() if checked.estimate else None,
     )
+
+
+def kept(settings: Settings, geometry: Geometry) -> None:
+    """Keep a template's file: a run must not depend on the template staying as it is. Raises OSError."""
+    file = settings.files / geometry.sha256
+    if not file.exists():
+        part = file.with_name(f".{file.name}.{os.urandom(4).hex()}.part")
+        try:
+            shutil.copyfile(geometry.file, part)
+            part.chmod(0o444)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _with_geometry(case: dict[str, object], geometry: Geometry) -> dict[str, object]:
