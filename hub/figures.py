@@ -93,6 +93,9 @@ class Figures:
                 factor = to_si(f"1 {other}", si)
                 if 0.01 <= abs(value / factor) < 1e5:
                     return factor, 0.0, _UNIT_SIGNS.get(other, other)
+            factor, other = min((to_si(f"1 {u}", si), u) for u in (name, *_OTHERWISE.get(si, ())))
+            if abs(value / scale) < 0.01 and factor < scale:
+                return factor, 0.0, _UNIT_SIGNS.get(other, other)  # too small for any: at least in the smallest
         return scale, offset, _UNIT_SIGNS.get(name, name)
 
     def length(self, value: float) -> str:
