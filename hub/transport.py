@@ -23,6 +23,7 @@ import paramiko
 
 from hub.catalogue import environment
 from hub.clusters import Cluster
+from hub.login_desk import OPEN, Desk
 from hub.problem import excerpt
 from hub.runfolder import sha256
 
@@ -165,7 +166,8 @@ class Ssh(Transport):
         cluster = self.cluster
         assert cluster.host is not None and cluster.user is not None and cluster.host_key is not None
         key = self._key()
-        if key is None and self.answer is None:
+        desk = self.answer if isinstance(self.answer, Desk) else None
+        if (key is None and self.answer is None) or (desk is not None and not desk.attended):
             raise Unreachable(f"{cluster.name} needs a person to log in", "needs-login")
         try:
             plug = socket.create_connection((cluster.host, cluster.port), CONNECT)
@@ -188,13 +190,19 @@ class Ssh(Transport):
                 if rest and self.answer is None:
                     raise Unreachable(f"{cluster.name} needs a person to log in", "needs-login")
             if self.answer is not None and not connection.is_authenticated():
+                connection.auth_timeout = OPEN  # people read, look for their phone, and type
                 connection.auth_interactive(cluster.user, self.answer)
             connection.set_keepalive(KEEPALIVE)
+            if desk is not None:
+                desk.ended("")
         except Unreachable:
             _close(connection or plug)
             raise
         except paramiko.AuthenticationException:
             _close(connection or plug)
+            if desk is not None:
+                desk.ended(f"{cluster.host} did not accept the answers")
+                raise Unreachable(f"{cluster.name} needs a person to log in", "needs-login") from None
             if cluster.login == "certificate":
                 raise Unreachable(f"{cluster.name} takes the certificate no more", "needs-login") from None
             raise Unreachable(f"{cluster.name} does not let {cluster.user} in", "refused") from None
@@ -313,4 +321,6 @@ def _close(what: paramiko.Transport | socket.socket) -> None:
 
 def transport(cluster: Cluster, secrets: Path) -> Transport:
     """The way to a cluster as its description says."""
-    return LocalShell() if cluster.transport == "local" else Ssh(cluster, secrets)
+    if cluster.transport == "local":
+        return LocalShell()
+    return Ssh(cluster, secrets, Desk(secrets, cluster.name) if cluster.login == "keyboard-interactive" else None)
