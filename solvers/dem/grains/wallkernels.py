@@ -218,7 +218,7 @@ def against_walls(S, F, act, ptr, facet, slot, T, plane, body, P, made_of, law, 
                 e = slot[q, old, 10]
                 slot[q, old, 0] = 0.0
             b = body[k]
-            delta = r - d
+            delta = max(r - d, 0.0)  # an edge that is just touched lies beyond the surface by what ranks it
             deepest = max(deepest, delta / r)
             m = S[i, 7]
             ox = x - d * nx - P[b, 12]
