@@ -60,7 +60,7 @@ class Oseen:
         self._fixed = np.zeros(len(boundary.x), dtype=bool)
         self._fixed[boundary.held] = True
         self._own, self._pressures = flow.S.dofmap.index_map.size_local, self._Mp.own
-        self._u, self._p = Block(flow.S, dim), Block(flow.Q, 1)
+        self._u = Block(flow.S, dim)
         self._push = boundary.push(flow.t)[: self._own] + self._M.times(flow.force.x.array.reshape(-1, dim))
         self._laplace = self._diffusion(form(ufl.dot(ufl.grad(q), ufl.grad(z)) * low))
         self._nu, self._rate, self._creeping = nu, 0.0, True
@@ -110,12 +110,10 @@ class Oseen:
 
     def _apply(self, x: Reals) -> Reals:
         u, p = self._split(x)
-        self._u.array[: self._own], self._p.array[: self._pressures, 0] = u, p
-        wide, pressure = self._u.update(), self._p.update()
         y = np.empty_like(x)
         out, mass = self._split(y)
-        mass[:] = -self._D.collect(wide)
-        out[:] = self._release(self._A.times(wide) - self._G.spread(pressure[:, 0]))
+        mass[:] = -self._D.collect(u)
+        out[:] = self._release(self._A.times(u) - self._G.spread(p))
         return y
 
     def _precondition(self, x: Reals) -> Reals:
@@ -123,8 +121,7 @@ class Oseen:
         y = np.empty_like(x)
         velocity, pressure = self._split(y)
         pressure[:] = -self._schur(p)
-        self._p.array[: self._pressures, 0] = pressure
-        b = u + self._release(self._G.spread(self._p.update()[:, 0]))
+        b = u + self._release(self._G.spread(pressure))
         self._factors.solve(b, velocity)
         if self.boundary.slipping.size:
             velocity[:] = self._release(velocity)
@@ -137,15 +134,10 @@ class Oseen:
             self._b.array = r
             self._b.array_w[self._inlet] = 0.0
             self._laplace.solve(self._b, self._x)
-            self._p.array[: self._pressures, 0] = self._x.array
-            right += self._Fp.times(self._p.update())
+            right += self._Fp.times(self._x.array[:, None])
         x = self._inverse_mass * right
-        cg(self._mass, self._inverse_mass, right, x, self.comm, tolerance=0.0, limit=4)
+        cg(self._Mp.times, self._inverse_mass, right, x, self.comm, tolerance=0.0, limit=4)
         return x[:, 0]
-
-    def _mass(self, y: Reals) -> Reals:
-        self._p.array[: self._pressures] = y
-        return self._Mp.times(self._p.update())
 
     # --- linear and nonlinear iterations ---
 

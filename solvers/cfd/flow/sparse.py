@@ -126,6 +126,27 @@ def _substitute(rows, columns, data, diagonal, r, y):  # type: ignore[no-untyped
             y[i, 2] = s2 * d
 
 
+class _Incoming:
+    """What other ranks own of a vector and a matrix needs: more than the ghosts of the nodes of a rank's cells."""
+
+    def __init__(self, index_map: Any, own: int) -> None:
+        self._map, self._own, self._alone = index_map, own, index_map.comm.size == 1
+        self._vectors: dict[int, la.Vector] = {}
+
+    def __call__(self, x: Reals) -> Reals:
+        """(columns, k) from (own nodes or more, k)."""
+        if self._alone:
+            return x
+        width = x.shape[1]
+        if width not in self._vectors:
+            self._vectors[width] = la.vector(self._map, bs=width, dtype=np.float64)
+        vector = self._vectors[width]
+        array = vector.array.reshape(-1, width)
+        array[: self._own] = x[: self._own]
+        vector.scatter_forward()
+        return array
+
+
 class Matrix:
     """A matrix between scalar spaces, assembled from a bilinear form. Collective.
 
@@ -137,7 +158,7 @@ class Matrix:
         self._matrix = fem.create_matrix(self._form)
         to, of = self._form.function_spaces
         self.own = to.dofmap.index_map.size_local
-        self._columns_map = of.dofmap.index_map
+        self.incoming = _Incoming(self._matrix.index_map(1), of.dofmap.index_map.size_local)
         size = self._matrix.indptr[self.own]
         self.rows, self.columns = self._matrix.indptr[: self.own + 1], self._matrix.indices[:size]
         self.data = self._matrix.data[:size]
@@ -149,9 +170,9 @@ class Matrix:
         return self
 
     def times(self, x: Reals, y: Reals | None = None) -> Reals:
-        """(own, k): the matrix times (columns with ghosts up to date, k)."""
+        """(own, k): the matrix times (own nodes or more, k)."""
         y = np.empty((self.own, x.shape[1])) if y is None else y
-        _times(self.rows, self.columns, self.data, x, y)
+        _times(self.rows, self.columns, self.data, self.incoming(x), y)
         return y
 
 
@@ -165,18 +186,19 @@ class Coupling:
         parts = [Matrix(of_component(i)).assemble() for i in range(dim)]
         first = parts[0]
         self.own, self.rows, self.columns = first.own, first.rows.copy(), first.columns.copy()
+        self._incoming = first.incoming
         self.data = np.column_stack([part.data for part in parts])
 
     def spread(self, x: Reals) -> Reals:
-        """(own, dim) from a scalar (columns with ghosts,)."""
+        """(own, dim) from a scalar (own nodes or more,)."""
         y = np.empty((self.own, self.data.shape[1]))
-        _spread(self.rows, self.columns, self.data, x, y)
+        _spread(self.rows, self.columns, self.data, self._incoming(x[:, None])[:, 0], y)
         return y
 
     def collect(self, x: Reals) -> Reals:
-        """(own,) from components (columns with ghosts, dim)."""
+        """(own,) from components (own nodes or more, dim)."""
         y = np.empty(self.own)
-        _collect(self.rows, self.columns, self.data, x, y)
+        _collect(self.rows, self.columns, self.data, self._incoming(x), y)
         return y
 
 
@@ -197,7 +219,7 @@ class Factors:
     def factorise(self, data: Reals, fixed: np.ndarray) -> None:
         rows, columns = self.matrix.rows, self.matrix.columns
         self.data[:] = data
-        out = fixed[self.row] | fixed[columns]
+        out = fixed[self.row] | np.append(fixed[: self.matrix.own], False)[np.minimum(columns, self.matrix.own)]
         self.data[out] = 0.0
         held = np.flatnonzero(fixed[: self.matrix.own])
         self.data[self.diagonal[held]] = 1.0

@@ -187,7 +187,8 @@ class March:
         strain, square = ufl.sym(g), ufl.dot(g, g)
         s = ufl.sym(square) - ufl.tr(square) / 3 * ufl.Identity(dim)
         ss, dd = ufl.inner(strain, strain), ufl.inner(s, s)
-        size = (ufl.CellVolume(mesh)) ** (1 / dim) / self.flow.degree
+        share = 6 if dim == 3 else 2  # of a simplex in the cube of its edges
+        size = (abs(ufl.JacobianDeterminant(mesh)) / share) ** (1 / dim) / self.flow.degree
         tiny = fem.Constant(mesh, 1e-30)
         viscosity = (WALE * size) ** 2 * dd**1.5 / (ss**2.5 + dd**1.25 + tiny)
         return fem.Expression(viscosity, self.eddy.function_space.element.interpolation_points)
@@ -320,8 +321,7 @@ class March:
 
     def _applied(self, matrix: Matrix) -> Callable[[Reals], Reals]:
         def apply(x: Reals) -> Reals:
-            self._work.array[: self._own] = x
-            return self._release(matrix.times(self._work.update()))
+            return self._release(matrix.times(x))
 
         return apply
 
@@ -374,12 +374,8 @@ class March:
         """The function of the pressure space whose moments are b."""
         x = np.zeros((len(b), 1))
 
-        def apply(y: Reals) -> Reals:
-            self._scalar.array[: len(b)] = y
-            return self._Mp.times(self._scalar.update())
-
         scale = float(np.sqrt(self.comm.allreduce(float(b @ b), MPI.SUM)))
-        cg(apply, self._inverse_pressure_mass, b[:, None].copy(), x, self.comm, tolerance=TOLERANCE * scale)
+        cg(self._Mp.times, self._inverse_pressure_mass, b[:, None].copy(), x, self.comm, tolerance=TOLERANCE * scale)
         self._scalar.array[: len(b)] = x
         return self._scalar.update()[:, 0].copy()
 
