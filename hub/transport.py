@@ -324,3 +324,18 @@ def transport(cluster: Cluster, secrets: Path) -> Transport:
     if cluster.transport == "local":
         return LocalShell()
     return Ssh(cluster, secrets, Desk(secrets, cluster.name) if cluster.login == "keyboard-interactive" else None)
+
+
+def host_key(host: str, port: int = 22) -> tuple[str, str]:
+    """(public key, fingerprint) that a host shows now, for a person to compare. Raises Unreachable."""
+    try:
+        plug = socket.create_connection((host, port), CONNECT)
+        connection = paramiko.Transport(plug)
+        try:
+            connection.start_client(timeout=CONNECT)
+            shown = connection.get_remote_server_key()
+        finally:
+            _close(connection)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(f"{host}:{port}: {excerpt(str(error))}") from None
+    return f"{shown.get_name()} {shown.get_base64()}", str(shown.fingerprint)
