@@ -83,10 +83,10 @@ def _checks(plan: Plan, runs: list[Run]) -> tuple[Check, ...]:
     for r in runs:
         inside = float(r.last.mass.sum()) if r.last is not None else 0.0
         missing = max(missing, abs(inside + sum(m for _, _, m, _ in r.seen.out) - r.fed) / max(r.fed, 1e-300))
-    deepest = FASTEST * plan.params.overlap
+    deepest = 2 * FASTEST * plan.params.overlap  # of a radius, which is what a wall is met by
     rows = (
         ("overlap", max(b.overlap for b in balance), deepest,
-         both("Largest overlap of two grains over their diameters", "Massima compenetrazione sui diametri")),
+         both("Largest overlap over the sum of the radii", "Massima compenetrazione sulla somma dei raggi")),
         ("momentum", max(b.momentum for b in balance), BALANCED,
          both("Momentum that no force accounts for", "Quantità di moto senza forza che la spieghi")),
         ("energy", max(b.gained for b in balance), GAINED,

@@ -183,6 +183,7 @@ def _room(where: str, c: Fill | Inlet, plan: Plan) -> Iterator[Problem]:
             todo="Take fewer grains or a larger region.",
             code="no-room",
         )
+        return
     needed = math.ceil(volume / batch) * clear
     if math.ceil(volume / batch) > 1 and needed > plan.params.settling:
         yield Problem(
@@ -229,8 +230,8 @@ def _places(bound: BoundCase, plan: Plan) -> Iterator[Problem]:
                     code="motion-cut",
                 )
             case Outlet():
-                depth = (plan.corners - np.array(c.point)) @ np.array(c.direction)
-                if depth.min() > 0:
+                boxes = [np.stack(p.region.box()) for p in (*plan.of(Fill), *plan.of(Inlet))]
+                if min(((b - np.array(c.point)) @ np.array(c.direction)).min() for b in boxes) > 0:
                     yield Problem(
                         where=f"conditions[{i}]",
                         found="an outlet with every filling and inlet beyond it",

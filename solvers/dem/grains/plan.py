@@ -140,14 +140,14 @@ class Plan:
     def softest(self) -> float:
         """Young's modulus [Pa] that keeps overlaps below what the parameters allow.
 
-        Hertz: two equal spheres that meet at v overlap by (2.78 rho v2 / E*)^0.4 radii; in a bed that lies under the
-        pressure p they overlap by (3 sqrt(2) p / E*)^(2/3) radii.
+        Hertz: a sphere that meets a wall at v overlaps it by (3.93 rho v2 / E*)^0.4 radii; two spheres in a bed that
+        lies under the pressure p overlap by (3 sqrt(2) p / E*)^(2/3) radii.
         """
         density = max((s.density for s in self.species.values()), default=1000.0)
         rest = 2 * self.params.overlap
         weight = PACKED * density * float(np.linalg.norm(self.gravity)) * self.height
         lying = 3 * math.sqrt(2) * weight / rest**1.5
-        meeting = 2.776 * density * self.speed**2 / (FASTEST * rest) ** 2.5
+        meeting = 3.93 * density * self.speed**2 / (FASTEST * rest) ** 2.5
         return max(2 * (1 - 0.25**2) * max(lying, meeting), SOFTEST)
 
     def modulus(self, real: float) -> float:
