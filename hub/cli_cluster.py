@@ -37,7 +37,7 @@ def list_all() -> None:
 
 def trouble(home: Path, name: str) -> str:
     """Why a cluster is out of reach now; empty if nobody has noticed that it is."""
-    from hub.remote import Trouble
+    from hub.register import Trouble
 
     try:
         found = Trouble.model_validate_json((home / "remote" / name / "trouble.json").read_bytes())
@@ -48,7 +48,7 @@ def trouble(home: Path, name: str) -> str:
 
 @app.command("add")
 def add(
-    name: Name,
+    name: Annotated[str | None, typer.Argument(help="the name of the cluster; left out: as the file says")] = None,
     file: Annotated[Path | None, typer.Option(help="its description as YAML, instead of the options below")] = None,
     host: Annotated[str | None, typer.Option(help="the login node; left out: this machine is it")] = None,
     user: Annotated[str | None, typer.Option(help="the account there")] = None,
@@ -77,7 +77,9 @@ def add(
     settings = _home()
     if file is not None:
         try:
-            data = {**load_yaml(file.read_bytes()), "name": name}
+            data = load_yaml(file.read_bytes())
+            name = name or str(data.get("name", ""))
+            data["name"] = name
         except OSError as error:
             raise typer.BadParameter(f"{file}: {error.strerror}") from None
     else:

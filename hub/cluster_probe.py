@@ -25,8 +25,10 @@ SAMPLE = 4_000_000
 NEEDS = ("pydantic", "pyyaml", "pint", "numpy", "scipy", "h5py", "numba", "psutil", "dolfinx-solver-real")
 
 _MPI = "from mpi4py import MPI; c = MPI.COMM_WORLD; print('ranks', c.size, c.allreduce(1), flush=True)"
+#: MPI first: it loads the library the others are linked with.
 _PETSC = (
-    "import petsc4py, dolfinx; from petsc4py import PETSc; print('PETSc', *PETSc.Sys.getVersion(), dolfinx.__version__)"
+    "from mpi4py import MPI; from petsc4py import PETSc; import dolfinx; "
+    "print('PETSc', *PETSc.Sys.getVersion(), 'DOLFINx', dolfinx.__version__)"
 )
 _HUB = "import pydantic, yaml, pint, numpy, psutil; print('ready')"
 
