@@ -25,7 +25,7 @@ from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary
 
 #: Largest problem in space that is solved by factors [unknowns].
-DIRECT = 25_000
+DIRECT = 120_000
 #: Newton steps before a start is given up; growth of the residual over the smallest so far that gives it up.
 STEPS, GROWTH = 15, 1e4
 #: Viscosities of the continuation: first multiple; smallest factor between two.
