@@ -86,13 +86,13 @@ def _wall(points: Floats, triangles: Ints, rays: int) -> float | None:
         start, way = a[k] + (u[k] + v[k]) / 3, -unit[k]
         against = unit @ way
         facing = np.flatnonzero(against > 0.85)
-        hit = _hits(start, way, a[facing], u[facing], v[facing])
+        hit = hits(start, way, a[facing], u[facing], v[facing])
         if len(hit):
             smallest = min(smallest, float(hit.min()))
     return smallest if np.isfinite(smallest) else None
 
 
-def _hits(start: Floats, way: Floats, a: Floats, u: Floats, v: Floats) -> Floats:
+def hits(start: Floats, way: Floats, a: Floats, u: Floats, v: Floats) -> Floats:
     """Distances along a ray to the triangles it meets."""
     p = np.cross(way, v)
     det = np.einsum("ij,ij->i", u, p)

@@ -221,6 +221,8 @@ def _collect(flat: cad.Topology, beyond: Mapping[int, int], order: int) -> tuple
 
 # --- triangles in the plane ---------------------------------------------------------------------------------------
 
+#: Area of the regular triangle over the square of its side.
+REGULAR = np.sqrt(3) / 4
 _ENDS = ((0, 1), (1, 2), (2, 0))
 
 

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import hub
-from hub.case import Around, Case, Inside, Plane, Walls, read
+from hub.case import Around, Case, Inside, Material, Mesh, Plane, Refinement, Walls, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.meshfile import MeshFile
 from hub.problem import Refused
@@ -84,6 +85,67 @@ def build(
 
     faces : name of a selection -> indices into ``verdict.faces``. Raises StageError.
     """
+    from solvers.meshing import gaps, layers
+
+    def progress(step: int, of: int, doing: str) -> None:
+        if attempt is not None:
+            attempt.write_status(0 if doing != "writing" else 1, 3, doing)
+
+    until = left if callable(left) else lambda: float("inf")
+    made = _meshed(geometry, verdict, case, faces, progress, until, threads)
+    fluids = {i for i, body in enumerate(made.bodies) if _flows(case, body["name"])}
+    if case.mesh.layers and not isinstance(case.domain, Walls):
+        progress(0, 3, "making layers along walls")
+        try:
+            made = layers.insert(made, case.mesh.layers, fluids)
+        except layers.Unfit as why:
+            print(f"warning: no layers along walls: {why}; the mesh is refined there instead", flush=True)
+            finer = case.model_copy(update={"mesh": _refined(case.mesh, made)})
+            made = _meshed(geometry, verdict, finer, faces, progress, until, threads)
+            made.numbers["layers"] = [
+                {"on": [x.on for x in case.mesh.layers], "asked": x.count, "made": 0, "instead": f"finer cells: {why}"}
+                for x in case.mesh.layers[:1]
+            ]
+    if fluids and len(made.cells):
+        made.numbers["across_gaps"] = narrowest = gaps.across(made, fluids)
+        if narrowest and narrowest["cells"] < gaps.FEW:
+            at = ", ".join(f"{c * 1e3 + 0.0:.4g}" for c in narrowest["at"])
+            print(
+                f"warning: only {narrowest['cells']:.1f} cells across the gap of {narrowest['gap'] * 1e3:.3g} mm near "
+                f"{at} mm: refine there",
+                flush=True,
+            )
+    return made
+
+
+def _flows(case: Case, body: str) -> bool:
+    """Whether a body is of a fluid: what has a viscosity."""
+    made_of = [b.material for b in case.bodies if b.on == "all" or body in ([b.on] if isinstance(b.on, str) else b.on)]
+    return bool(made_of) and isinstance(made_of[-1], Material) and made_of[-1].dynamic_viscosity is not None
+
+
+def _refined(wanted: Mesh, made: MeshFile) -> Mesh:
+    """A mesh with cells a third as large where layers were asked for, and none of these."""
+    more = []
+    for layers in wanted.layers:
+        mine = np.isin(made.facet_face, made.selections[layers.on])
+        ends = made.points[made.facets[mine][:, :2]]
+        if len(ends):
+            long = float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)))
+            more.append(Refinement.model_construct(on=layers.on, size=max(long / 3, layers.first or 0.0)))
+    return wanted.model_copy(update={"layers": (), "refine": (*wanted.refine, *more)})
+
+
+def _meshed(
+    geometry: Path,
+    verdict: GeometryVerdict,
+    case: Case,
+    faces: dict[str, list[int]],
+    progress: Callable[[int, int, str], None],
+    left: Callable[[], float],
+    threads: int | None,
+) -> MeshFile:
+    """The mesh of a domain before anything is added along its walls."""
     from hub.filekind import MESHES
 
     kind = verdict.kind
@@ -93,39 +155,25 @@ def build(
         from solvers.meshing import given
 
         return given.mesh(geometry, verdict, case, faces)
-    from solvers.meshing import cad, tetmesh
+    from solvers.meshing import around, cad, inside, planar, tetmesh, walls
     from solvers.meshing.probe import scale
-
-    def progress(step: int, of: int, doing: str) -> None:
-        if attempt is not None:
-            attempt.write_status(0 if doing != "writing" else 1, 3, doing)
 
     factor, _ = scale(geometry, kind, case.geometry.unit)
     with cad.session(threads=threads or len(os.sched_getaffinity(0))):
         # grains meet whole bodies, which may move; everything else shares the faces where bodies touch
         bonded = case.geometry.contacts == "bonded" and not isinstance(case.domain, Walls)
         parts = tetmesh.prepare(geometry, kind, bonded=bonded)
-        until = left if callable(left) else lambda: float("inf")
-        given_on = {"known": verdict.faces, "progress": progress, "left": until}
-        if isinstance(case.domain, Plane):
-            from solvers.meshing import planar
-
-            return planar.mesh(parts, faces[case.domain.face], case.mesh, faces, factor, **given_on)
-        if isinstance(case.domain, Inside):
-            from solvers.meshing import inside
-
-            openings = {name: faces[name] for name in case.domain.openings}
-            parts = inside.enclose(parts, openings, verdict.faces, factor)
-        graded = None
-        if isinstance(case.domain, Around):
-            from solvers.meshing import around
-
-            parts, graded = around.surround(parts, case.domain, factor)
-        if isinstance(case.domain, Walls):
-            from solvers.meshing import walls
-
-            return walls.mesh(parts, case.mesh, faces, factor, **given_on)
-        return tetmesh.mesh(parts, case.mesh, faces, factor, graded=graded, **given_on)
+        how: Any = {"known": verdict.faces, "progress": progress, "left": left}
+        match case.domain:
+            case Plane(face=face):
+                return planar.mesh(parts, faces[face], case.mesh, faces, factor, **how)
+            case Walls():
+                return walls.mesh(parts, case.mesh, faces, factor, **how)
+            case Inside(openings=openings):
+                parts = inside.enclose(parts, {name: faces[name] for name in openings}, verdict.faces, factor)
+            case Around():
+                parts, how["graded"] = around.surround(parts, case.domain, factor)
+        return tetmesh.mesh(parts, case.mesh, faces, factor, **how)
 
 
 def write_vtu(made: MeshFile, file: Path) -> None:
