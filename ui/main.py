@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from ui import session
-from ui.pages import about, case, run, runs, solvers, start
+from ui.pages import about, case, compare, run, runs, solvers, start
 from ui.words import LANGUAGES, _, language, plain
 
 HERE = Path(__file__).parent
@@ -30,6 +30,7 @@ def main() -> None:
         "case": entry(case.page, "case", _("New case"), ":material/add_circle:"),
         "runs": entry(runs.page, "runs", _("Runs"), ":material/list:"),
         "solvers": entry(solvers.page, "solvers", _("Solvers"), ":material/functions:"),
+        "compare": entry(compare.page, "compare", _("Compare"), ":material/compare_arrows:"),
         "help": entry(about.page, "help", _("Help"), ":material/help:"),
         "run": entry(run.page, "run", _("Run"), "", visibility="hidden"),
     }

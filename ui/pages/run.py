@@ -46,6 +46,10 @@ def _head(run: dict[str, Any]) -> None:
         ):
             session.cancel(run["id"])
             st.rerun()
+        comparable = run["state"] == "done" and run.get("until") != "mesh"
+        if comparable and st.button(_("Compare"), icon=":material/compare_arrows:"):
+            st.session_state.pop("compare.runs", None)
+            st.switch_page(session.PAGES["compare"], query_params={"runs": run["id"]})
         if st.button(_("Duplicate and edit"), icon=":material/content_copy:"):
             session.duplicate(run)
 

@@ -28,6 +28,15 @@ def page() -> None:
         templates = session.templates()
         if not templates:
             st.caption(_("There are no templates here."))
+        areas = _areas(templates)
+        if len(areas) > 1:
+            st.session_state.setdefault("start.area", next(iter(areas)))
+            names = _names()
+            area = st.segmented_control(
+                _("Area"), list(areas), key="start.area", required=True, label_visibility="collapsed",
+                format_func=lambda name: names.get(name, name),
+            )  # fmt: skip
+            templates = areas.get(area, templates)
         questions = [t for t in templates if t["title"].rstrip().endswith("?")]
         _cards(questions)
         others = [t for t in templates if t not in questions]
@@ -48,6 +57,19 @@ def page() -> None:
                     st.caption(plain(show.ago(session.made(run)) + only))
         if latest:
             session.link_to("runs", _("All runs"), icon=":material/list:")
+
+
+def _names() -> dict[str, str]:
+    """What the groups of solvers are called."""
+    return {"fem": _("Strength and heat"), "cfd": _("Flow"), "dem": _("Grains and powders")}
+
+
+def _areas(templates: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Templates by the group of their solver, those with a name of their own first."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in _names()}
+    for template in templates:
+        found.setdefault(str(template["case"].get("solver", "")).partition(".")[0], []).append(template)
+    return {name: each for name, each in found.items() if each}
 
 
 def _cards(templates: list[dict[str, Any]]) -> None:
