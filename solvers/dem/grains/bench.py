@@ -76,16 +76,17 @@ def settle(count: int, file: Path) -> None:
 
     rng = np.random.default_rng(1)
     side = max(4, round(math.sqrt(count / 17)))
-    layers, pitch = -(-count // side**2), 6.05e-3
+    layers, pitch = -(-count // side**2), 6.3e-3
     lattice = np.stack(np.meshgrid(range(layers), range(side), range(side), indexing="ij"), axis=-1).reshape(-1, 3)
-    x = (lattice[:count, ::-1] + 0.5) * pitch
     r = rng.uniform(*RADII, count)
+    loose = (pitch / 2 - r)[:, None]  # no lattice: each grain somewhere in its cell
+    x = (lattice[:count, ::-1] + 0.5) * pitch + rng.uniform(-1, 1, (count, 3)) * loose
     high = layers * pitch
     engine = Engine(
         laws(0.0), box((0, 0, 0), (side * pitch, side * pitch, high), "wall"), dt=STEP, gravity=(0, 0, -9.81)
     )
-    engine.insert(x, r, rng.integers(0, 2, count), velocity=np.tile([0, 0, -0.5], (count, 1)))
-    engine.run(0.25)
+    engine.insert(x, r, rng.integers(0, 2, count), velocity=rng.normal([0, 0, -0.5], 0.2, (count, 3)))
+    engine.run(0.3)
     grains = engine.gather()
     assert grains is not None
     np.savez(file, x=grains.position, r=grains.radius, kind=grains.material, size=[side * pitch, side * pitch, high])
