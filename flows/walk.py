@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from hub import pipeline
 from hub.catalogue import SolverBroken
+from hub.clusters import BEST, HERE
+from hub.clusters import load as load_clusters
 from hub.executor import Executor, JobState
 from hub.local import LocalExecutor
 from hub.pipeline import Standing
@@ -20,6 +23,7 @@ from hub.runfolder import Stage, attempts
 from hub.settings import Settings
 from hub.store import ACTIVE, AllStudies, Orchestration, open_store
 from hub.store import Run as Row
+from hub.where import spent
 
 #: Seconds between two looks at a job.
 LOOK = 0.3
@@ -141,12 +145,20 @@ def settle(place: Workplace, run_id: str, result: Result) -> None:
         state=result.state,
         stage=_last_stage(place, run_id),
         failure=result.failure,
-        actual={
-            "unknowns": result.solver.get("unknowns"),
-            "seconds": result.timings.get("solve"),
-            "memory": result.solver.get("peak_memory"),
-        },
+        actual=_actual(place, run_id, result),
     )
+
+
+def _actual(place: Workplace, run_id: str, result: Result) -> dict[str, Any]:
+    """What a run took, to be compared with its estimate."""
+    seconds, ranks = result.timings.get("solve"), result.solver.get("ranks")
+    found = {"unknowns": result.solver.get("unknowns"), "seconds": seconds, "memory": result.solver.get("peak_memory")}
+    row = place.store.run(run_id)
+    cluster = row.case_si.get("resources", {}).get("cluster") if row else None
+    if seconds and ranks:
+        described = load_clusters(place.settings.home).get(str(cluster)) if cluster else None
+        found |= {"ranks": ranks, "cluster": cluster or HERE, **spent(described, place.settings, ranks, seconds)}
+    return found
 
 
 def _last_stage(place: Workplace, run_id: str) -> Stage | None:
@@ -156,6 +168,9 @@ def _last_stage(place: Workplace, run_id: str) -> Stage | None:
 
 
 def _ranks(place: Workplace, row: Row) -> int:
-    """What the case asks for, as far as this machine has it."""
+    """What the case asks for, as far as the place has it."""
+    given = row.case_si.get("resources", {})
+    if given.get("cluster") not in (None, HERE, BEST):
+        return int(given.get("ranks") or 1)  # checked against the cluster's limits when it was chosen
     available = place.settings.ranks
-    return min(row.case_si.get("resources", {}).get("ranks") or available, available)
+    return min(given.get("ranks") or available, available)

@@ -25,13 +25,14 @@ class Right(StrEnum):
     OPEN = "open geometry, cases and results"
     SUBMIT = "upload, submit, and cancel one's own runs"
     CANCEL_ANY = "cancel anybody's runs"
+    CLUSTERS = "describe clusters, check them and log in to them"
 
 
 #: Staff keep the runs going without opening anyone's geometry.
 RIGHTS: dict[Role, frozenset[Right]] = {
     "engineer": frozenset({Right.SEE, Right.OPEN, Right.SUBMIT}),
     "academic": frozenset({Right.SEE, Right.OPEN, Right.SUBMIT}),
-    "staff": frozenset({Right.SEE, Right.CANCEL_ANY}),
+    "staff": frozenset({Right.SEE, Right.CANCEL_ANY, Right.CLUSTERS}),
     "admin": frozenset(Right),
 }
 

@@ -272,6 +272,41 @@ class Client:
         """Run its failed points again."""
         return self._json("POST", f"/studies/{_part(study_id)}/retry")  # type: ignore[no-any-return]
 
+    # --- clusters ---
+
+    def clusters(self) -> dict[str, Any]:
+        """{clusters, problems}"""
+        return self._json("GET", "/clusters")  # type: ignore[no-any-return]
+
+    def describe_cluster(self, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
+        """Describe a cluster, or describe it anew. Raises Refused."""
+        return self._json("PUT", f"/clusters/{_part(name)}", content=_body(description))  # type: ignore[no-any-return]
+
+    def forget_cluster(self, name: str) -> None:
+        self._request("DELETE", f"/clusters/{_part(name)}")
+
+    def check_cluster(self, name: str) -> list[dict[str, Any]]:
+        """Prove a cluster; takes up to minutes."""
+        return self._json("POST", f"/clusters/{_part(name)}/check")  # type: ignore[no-any-return]
+
+    def begin_login(self, name: str) -> None:
+        self._request("POST", f"/clusters/{_part(name)}/login")
+
+    def login_questions(self, name: str) -> dict[str, Any]:
+        """{title, instructions, questions, outcome}"""
+        return self._json("GET", f"/clusters/{_part(name)}/login")  # type: ignore[no-any-return]
+
+    def answer_login(self, name: str, answers: list[str]) -> None:
+        self._request("PUT", f"/clusters/{_part(name)}/login", content=json.dumps(answers).encode())
+
+    def places(self, case: Mapping[str, Any] | str) -> list[dict[str, Any]]:
+        """What a case would take at every place. Raises Refused."""
+        return self._json("POST", "/places", content=_body({"case": case}))  # type: ignore[no-any-return]
+
+    def estimates(self, limit: int = 100) -> list[dict[str, Any]]:
+        """What ended runs were to take, and what they took."""
+        return self._json("GET", "/estimates", params={"limit": limit})  # type: ignore[no-any-return]
+
     # --- the wire ---
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -23,6 +23,8 @@ class Settings(BaseModel):
     hosts : names and addresses under which browsers reach the hub; other Host headers are refused
     upload_limit, case_limit : largest upload and largest request that is no upload [byte]
     ranks : MPI ranks available to solves on this machine
+    price, energy : of a core-hour of this machine, and its kWh
+    prefer : which place ``resources.cluster: best`` takes: this machine if it fits, what is done sooner, or is cheaper
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +37,9 @@ class Settings(BaseModel):
     upload_limit: Annotated[int, Field(gt=0)] = 100_000_000
     case_limit: Annotated[int, Field(gt=0)] = 2_000_000
     ranks: Annotated[int, Field(ge=1)] = Field(default_factory=_cores)
+    price: Annotated[float, Field(ge=0)] | None = None
+    energy: Annotated[float, Field(ge=0)] | None = None
+    prefer: Literal["here", "sooner", "cheaper"] = "here"
 
     @field_validator("hosts", mode="before")
     @classmethod

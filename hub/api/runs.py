@@ -16,6 +16,7 @@ from hub.access import Right, may
 from hub.api.answers import CheckRequest, RunAnswer, RunRequest
 from hub.api.bodies import asked, described
 from hub.api.caller import Hub, Opener, Seer, Submitter
+from hub.api.clusters import placed
 from hub.api.downloads import CONTENT, names, open_below, send
 from hub.api.refusals import Refusal, not_found, refusal
 from hub.api.service import Geometry, Service
@@ -24,7 +25,7 @@ from hub.check import Checked
 from hub.result import Result
 from hub.runfolder import STAGES, Stage, Status, attempts
 from hub.settings import Settings
-from hub.store import ACTIVE, NewRun, Run, State
+from hub.store import ACTIVE, NewRun, Run, State, Tenant
 
 router = APIRouter()
 
@@ -48,7 +49,8 @@ async def submit(request: Request, response: Response, tenant: Submitter, hub: H
         checked, geometry = hub.check(tenant, case)
         if not checked.ready or checked.case is None or geometry is None:
             raise Refusal(422, checked.problems)
-        run, opened = tenant.insert_run(_new_run(hub, case, checked, geometry, wanted), again=wanted.again)
+        new = _new_run(hub, tenant, case, checked, geometry, wanted)
+        run, opened = tenant.insert_run(new, again=wanted.again)
         return _answer(hub.settings, run), opened
 
     answer, opened = await to_thread.run_sync(insert)
@@ -57,13 +59,21 @@ async def submit(request: Request, response: Response, tenant: Submitter, hub: H
 
 
 def _new_run(
-    hub: Service, typed: dict[str, object], checked: Checked, geometry: Geometry, wanted: RunRequest
+    hub: Service,
+    tenant: Tenant,
+    typed: dict[str, object],
+    checked: Checked,
+    geometry: Geometry,
+    wanted: RunRequest,
 ) -> NewRun:
     assert checked.case is not None
+    case_placed, estimate = placed(hub, tenant, checked)
     kept(hub.settings, geometry)
-    case_si = _with_geometry(checked.case, geometry)
+    case_si = _with_geometry(case_placed, geometry)
     solver = str(case_si["solver"])
-    question = [case_si, geometry.sha256, catalogue.describe(solver).version, wanted.until]
+    # the question is the same wherever a rule sends it
+    asked_for = _with_geometry(checked.case, geometry)
+    question = [asked_for, geometry.sha256, catalogue.describe(solver).version, wanted.until]
     return NewRun(
         key=digest(question),
         title=str(case_si["title"]),
@@ -73,7 +83,7 @@ def _new_run(
         case_si=case_si,
         geometry=geometry.sha256,
         geometry_name=geometry.name,
-        estimate=checked.estimate.model_dump() if checked.estimate else None,
+        estimate=estimate,
     )
 
 

@@ -13,16 +13,17 @@ import httpx
 import pytest
 from serving import BRACKET, Hub
 
-from hub.store import NewRun
+from hub.store import Caller, NewRun, NewStudy
 
 
 @dataclass
 class Owned:
-    """What an organisation has: tokens of its members, an uploaded part, a finished run of `engineer`."""
+    """What an organisation has: tokens of its members, an uploaded part, a finished run and a study of `engineer`."""
 
     tokens: dict[str, str]
     file: str
     run: str
+    study: str
 
 
 def own(hub: Hub, name: str) -> Owned:
@@ -46,7 +47,29 @@ def own(hub: Hub, name: str) -> Owned:
     folder = hub.settings.runs / run.id
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps({"state": "done", "title": f"Secret of {name}"}))
-    return Owned(tokens, file["id"], run.id)
+    return Owned(tokens, file["id"], run.id, study_of(hub, members["engineer"][0], name))
+
+
+def study_of(hub: Hub, owner: Caller, name: str) -> str:
+    """A study that has a result."""
+    study, _ = hub.store.studies(owner).insert(
+        NewStudy(
+            key="s",
+            title=f"Secret of {name}",
+            solver="fem.elasticity",
+            study={"title": f"Secret of {name}"},
+            case={},
+            geometry="0" * 64,
+            geometry_name="bracket.step",
+            estimate=None,
+            counts={"done": 0, "other": 0, "of": 0},
+        )
+    )
+    folder = hub.settings.home / study.folder
+    folder.mkdir(parents=True)
+    result = {"state": "done", "title": f"Secret of {name}", "axes": [], "points": []}
+    (folder / "result.json").write_text(json.dumps(result))
+    return study.id
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +94,7 @@ def calls(hub: Hub) -> list[tuple[str, str]]:
 
 def ask(http: httpx.Client, method: str, path: str, owned: Owned) -> httpx.Response:
     filled = path.replace("{file_id}", owned.file).replace("{run_id}", owned.run).replace("{name}", "result.json")
+    filled = filled.replace("{study_id}", owned.study)
     assert "{" not in filled, f"teach this test what goes into {path}"
     return http.request(method, filled)
 
@@ -84,7 +108,7 @@ def test_every_call_finds_ones_own(hub: Hub, ours: Owned, calls: list[tuple[str,
 def test_every_call_with_a_foreign_id_finds_nothing(
     hub: Hub, ours: Owned, theirs: Owned, calls: list[tuple[str, str]]
 ) -> None:
-    unknown = Owned({}, "sha256:" + "0" * 64, "0" * 32)
+    unknown = Owned({}, "sha256:" + "0" * 64, "0" * 32, "0" * 32)
     for role in ("engineer", "admin"):
         with hub.http(theirs.tokens[role]) as http:
             for method, path in calls:
