@@ -326,11 +326,19 @@ class Boundary:
         r[self.slipping] = np.einsum("nij,nj->ni", self.tangent, r[self.slipping])
         return r
 
+    def pressures(self, t: float) -> Reals:
+        """(outlets,) pressures over density at time t [m2/s2]."""
+        return np.array([o.pressure * o.history(t) / self.flow.fluid.density for o in self.outlets])
+
     def push(self, t: float) -> Reals:
-        """(nodes, dim) load of the pressures at the outlets over density [m4/s2], to be added to the right side."""
+        """(nodes, dim) load of the outlets at time t over density [m4/s2], to be added to the right side."""
+        return self.pressed(self.pressures(t))
+
+    def pressed(self, pressures: Reals) -> Reals:
+        """The same for some pressures over density at the outlets."""
         load = np.zeros((self._nodes, self.flow.dim))
-        for outlet, weights in zip(self.outlets, self._push, strict=True):
-            load -= outlet.pressure / self.flow.fluid.density * outlet.history(t) * weights
+        for pressure, weights in zip(pressures, self._push, strict=True):
+            load -= pressure * weights
         return load
 
     def steady(self, times: Iterable[float] = (0.0, 0.1, 1.0, 7.3)) -> bool:

@@ -113,7 +113,6 @@ class March:
         self._divergence = Coupling(lambda i: s.dx(i) * z * low, dim)
         self._Mp = Matrix(q * z * low).assemble()
         self._factors = Factors(self._A)
-        self._stale = True
         self._own, self._nodes = flow.S.dofmap.index_map.size_local, len(boundary.x)
         self._fixed = np.zeros(self._nodes, dtype=bool)
         self._fixed[boundary.held] = True
@@ -131,6 +130,7 @@ class March:
             # the transposed part of the stress, at the extrapolated velocity
             self._transposed = form(self.eddy * ufl.inner(ufl.grad(self._carrier).T, ufl.grad(v)) * low)
         boundary.impose(flow.u.x.array.reshape(-1, dim), flow.t)
+        self.refresh()
 
     # --- set up ---
 
@@ -145,6 +145,13 @@ class March:
         if boundary.closed:
             rows = np.array([0] if self.comm.rank == 0 else [], dtype=np.int32)
         self._set = rows
+        self._lifts = []
+        for outlet in boundary.outlets:
+            at = fem.locate_dofs_topological(flow.Q, flow.dim - 1, boundary.facets[outlet.name], remote=True)
+            x, y = A.createVecRight(), A.createVecLeft()
+            x.array_w[at[at < own]] = 1.0
+            A.mult(x, y)
+            self._lifts.append((at[at < own], y.array.copy()))
         A.zeroRowsColumns((rows + first).astype(np.int32), 1.0)
         A.setOption(PETSc.Mat.Option.SPD, True)
         ksp = PETSc.KSP().create(self.comm)
@@ -239,6 +246,9 @@ class March:
     def refresh(self) -> None:
         """Take over nothing from earlier steps but the state: a checkpoint is here, or was read."""
         self._stale = True
+        # the pressure of a start from rest knows nothing of the outlets yet
+        known = self.comm.allreduce(float(np.abs(self.flow.p.x.array).max(initial=0.0)), MPI.MAX) > 0
+        self._ends = self.boundary.pressures(self.flow.t) * float(known)
 
     def _diverged(self, why: str, dt: float) -> StageError:
         u = self.flow.u.x.array.reshape(-1, self.flow.dim)[: self._own]
@@ -268,7 +278,8 @@ class March:
         A = self._A.assemble()
         A.data += a[0] / dt * self._M.data + flow.fluid.nu * self._K.data
         past = self._M.times(flow.force.x.array.reshape(-1, dim) - (a[1] * u + a[2] * self.before) / dt)
-        past += boundary.push(t)[:own]
+        # the old pressure goes with the old ones at the outlets: what those change by comes with its change
+        push = boundary.pressed(self._ends)[:own]
         if self.settings.eddies == "wale":
             b = fem.assemble_vector(self._transposed)
             b.scatter_reverse(la.InsertMode.add)
@@ -276,7 +287,7 @@ class March:
         # velocity from the old pressure
         new = self._carrier.x.array.reshape(-1, dim).copy()
         boundary.impose(new, t)
-        tried = self._velocity(past + self._pressure.spread(flow.p.x.array), new)
+        tried = self._velocity(past + push + self._pressure.spread(flow.p.x.array), new)
         if tried < 0:
             return "the equations of the velocity could not be solved"
         # pressure change
@@ -305,7 +316,8 @@ class March:
         if boundary.closed:
             flow.p.x.array[:] -= self._mean(flow.p.x.array)
         flow.t = t
-        self._react(past)
+        self._ends = boundary.pressures(t)
+        self._react(past + boundary.pressed(self._ends)[:own])
         return ""
 
     def _largest(self, u: Reals) -> float:
@@ -351,9 +363,12 @@ class March:
 
     def _change(self, load: Reals, t: float) -> tuple[Reals, int] | None:
         """The pressure change (nodes of the pressure,) over density, from the load of its equation."""
+        rises = self.boundary.pressures(t) - self._ends
+        for rise, (_, lift) in zip(rises, self._lifts, strict=True):
+            load -= rise * lift
         load[self._set] = 0.0
-        if self.boundary.closed and self.comm.rank == 0:
-            load[0] = 0.0
+        for rise, (at, _) in zip(rises, self._lifts, strict=True):
+            load[at] = rise
         self._b.array = load
         self._laplace.solve(self._b, self._x)
         if self._laplace.getConvergedReason() < 0:
