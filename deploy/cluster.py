@@ -92,7 +92,7 @@ AllowUsers {user}
 MaxSessions 100
 MaxStartups 200
 Subsystem sftp internal-sftp
-SetEnv SLURM_CONF={folder}/slurm.conf
+SetEnv SLURM_CONF={folder}/slurm.conf HOME={folder}/home
 """
 
 #: For `officina cluster add --file`, or to be copied to <home>/clusters/.
@@ -130,7 +130,7 @@ class Cluster:
         for program in ("munged", "slurmctld", "slurmd", "sshd", "sbatch", *(("ip", "nsenter") if namespaces else ())):
             if not found(program):
                 sys.exit(f"{program} is missing: apt-get install slurm-wlm munge openssh-server iproute2")
-        for part in ("munge", "controller", "log", "spool/n1", "spool/n2", "scratch"):
+        for part in ("munge", "controller", "log", "spool/n1", "spool/n2", "scratch", "home"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         (self.folder / "munge").chmod(0o755)
         parts = ("slurmctld", "sshd", *NODES)

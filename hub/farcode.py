@@ -20,7 +20,19 @@ from hub.runfolder import write_whole
 #: Files of these kinds are code or are read by it.
 KINDS = {".py", ".sh", ".yaml", ".json", ".csv", ".css", ".typ", ".c", ".txt"}
 #: Rooms of the hub that no node enters.
-_SERVICE = {"api", "store", "cli.py", "client.py", "up.py", "web.py", "access.py", "remote.py", "transport.py"}
+_SERVICE = {
+    "api",
+    "store",
+    "cli.py",
+    "client.py",
+    "up.py",
+    "web.py",
+    "access.py",
+    "remote.py",
+    "courier.py",
+    "register.py",
+    "transport.py",
+}
 
 
 def code_archive(folder: Path) -> Path:

@@ -53,9 +53,8 @@ class ClusterExecutor(Executor):
         self.cluster, self.interval, self.carries = cluster, interval, carries
         self.register = Register(home, cluster.name)
         self._secrets = home.absolute() / "secrets"
-        self._courier = Courier(
-            self.register, cluster, way or transport(cluster, self._secrets), interval, lost, arrays
-        )
+        way = way or transport(cluster, self._secrets)
+        self._courier = Courier(self.register, cluster, way, interval, lost, arrays)
         self._owner = os.getpid()
         self._thread: threading.Thread | None = None
         self._next = 0.0

@@ -22,7 +22,7 @@ class OnCluster(ExecutorContract):
     @pytest.fixture
     def executor(self, tmp_path: Path, one_machine: OneMachine) -> Iterator[Executor]:
         cluster = one_machine.described(
-            transport=self.transport, scheduler=self.scheduler, scratch=tmp_path / "scratch"
+            transport=self.transport, scheduler=self.scheduler, scratch=one_machine.folder / "scratch"
         )
         executor = ClusterExecutor(cluster, tmp_path / "home", interval=0.4)
         yield executor
