@@ -73,7 +73,7 @@ class Probe:
             far = float(np.sqrt(gap[0]))
         best, self.rank = self.comm.allreduce((far, self.comm.rank), MPI.MINLOC)
         x = mesh.geometry.x
-        low, high = (self.comm.allreduce(f(x, axis=0), op) for f, op in ((np.min, MPI.MIN), (np.max, MPI.MAX)))
+        low, high = (f(self.comm.allgather(f(x, axis=0)), axis=0) for f in (np.min, np.max))
         if best > 2e-3 * float(np.linalg.norm(high - low)):
             shown = ", ".join(f"{1e3 * v:g}" for v in place)
             raise StageError(
