@@ -6,6 +6,7 @@ import resource
 import time
 
 import numpy as np
+import numpy.typing as npt
 from mpi4py import MPI
 
 from hub.figures import Figures
@@ -14,12 +15,14 @@ from hub.result import Answer, Check, Quantity, Verdict, View, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.dem.grains import film
-from solvers.dem.grains.conditions import Outlet
+from solvers.dem.grains.conditions import Outlet, Reals, Rotation
 from solvers.dem.grains.figures import Figure, both, combined, curves, figures
 from solvers.dem.grains.follow import Run, follow
 from solvers.dem.grains.machine import Machine, build
+from solvers.dem.grains.measure import Seen
 from solvers.dem.grains.plan import FASTEST, Plan
 
+Integers = npt.NDArray[np.int64]
 #: Momentum that no force accounts for, energy out of nothing, and mass that is missing, at most.
 BALANCED, GAINED, MISSING = 1e-9, 1e-3, 1e-9
 
@@ -123,9 +126,9 @@ def _notes(plan: Plan, run: Run) -> tuple[Words, ...]:
     if run.seen.loaded > 0 and run.seen.pressing.any():
         notes.append(
             both(
-                "fields.vtu holds the pressure on the walls, ready to be a load on the part, and the sliding energy "
+                "walls.vtu holds the pressure on the walls, ready to be a load on the part, and the sliding energy "
                 "per area, to which wear is proportional (Archard).",
-                "fields.vtu contiene la pressione sulle pareti, utilizzabile come carico sul pezzo, e l'energia di "
+                "walls.vtu contiene la pressione sulle pareti, utilizzabile come carico sul pezzo, e l'energia di "
                 "strisciamento per area, cui l'usura è proporzionale (Archard).",
             )
         )
@@ -169,8 +172,9 @@ def verdict(plan: Plan, found: dict[str, Figure]) -> Verdict:
             "(deviazione standard sulla media).",
         )
     else:
-        first = [w.name for w in plan.bound.case.quantities if w.name in found]
-        first += [n for n in ("power", "zone_mass", "discharged", "solid_fraction", *found) if n in found]
+        first = [n for n in ("power",) if n in found]
+        first += [w.name for w in plan.bound.case.quantities if w.name in found]
+        first += [n for n in ("zone_mass", "discharged", "solid_fraction", *found) if n in found]
         sentence = {c: f"{found[first[0]].title[c]}: {say[c][first[0]]}." for c in ("en", "it")}  # type: ignore[misc]
     return Verdict(answer="none", sentence=sentence)
 
@@ -214,7 +218,7 @@ def _text(f: Figure, code: str) -> str:
 
 
 def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[View, ...]:
-    """``moving.vtkhdf``, ``fields.vtu`` and ``bed.vti``; returns what of them is worth drawing."""
+    """``moving.vtkhdf``, ``fields.vtu``, ``walls.vtu``, ``bed.vti``; returns what of them is worth drawing."""
     seen, mesh, last = run.seen, machine.mesh, run.last
     film.write_moving(seen.frames, attempt.out / "moving.vtkhdf")
     frame = seen.frames[-1]
@@ -229,22 +233,16 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
     pressure, shear, wear = (per_area[:, 1:] / shared).T
     if seen.loaded > 0:
         pressure, shear = pressure / seen.loaded, shear / seen.loaded
-    n, m = len(frame.points), len(mesh.points)
-    nothing = np.zeros(n)
-    kept = np.zeros(n) if last is None else np.isin(frame.fields["id"], last.id)
+    walls = {"pressure": pressure, "shear": shear, "wear": wear}
+    film.write_walls(mesh.points, mesh.facets, walls, attempt.out / "walls.vtu")
+    n, (points, facets, kept) = len(frame.points), _inside(plan, machine, seen)
+    grains = {k: frame.fields[k].astype(float) for k in ("radius", "velocity", "kind", "id")}
     film.write_fields(
         frame.points.astype(float),
-        mesh.points,
-        mesh.facets,
-        {
-            "radius": (frame.fields["radius"].astype(float), np.zeros(m)),
-            "velocity": (frame.fields["velocity"].astype(float), np.zeros((m, 3))),
-            "kind": (frame.fields["kind"].astype(float), np.zeros(m)),
-            "id": (frame.fields["id"].astype(float), np.full(m, -1.0)),
-            "pressure": (nothing, pressure),
-            "shear": (nothing, shear),
-            "wear": (nothing, wear),
-        },
+        points,
+        facets,
+        {name: (values, np.zeros((len(points), *values.shape[1:]))) for name, values in grains.items()}
+        | {name: (np.zeros(n), values[kept]) for name, values in walls.items()},
         attempt.out / "fields.vtu",
     )
     if seen.grid is not None and seen.gridded:
@@ -260,7 +258,22 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
             },
             attempt.out / "bed.vti",
         )
-    return _views(plan, seen.pressing.any() if len(seen.pressing) else False, bool(n and kept.any()))
+    return _views(plan, bool(seen.pressing.any()), last is not None and len(last.id) > 0)
+
+
+def _inside(plan: Plan, machine: Machine, seen: Seen) -> tuple[Reals, Integers, Integers]:
+    """The faces that grains have met, without flat ends across an axis of rotation, which would hide the rest: their
+    points, triangles, and the numbers of the points in the mesh."""
+    mesh = machine.mesh
+    met = np.unique(mesh.facet_face[seen.pressing > 0]) if len(seen.pressing) else []
+    shown = np.isin(mesh.facet_face, met)
+    c = mesh.points[mesh.facets]
+    normal = np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    for turning in plan.of(Rotation):
+        shown &= np.abs(normal @ np.array(turning.axis)) < 0.95
+    kept, facets = np.unique(mesh.facets[shown], return_inverse=True)
+    return mesh.points[kept], facets.reshape(-1, 3), kept
 
 
 def _views(plan: Plan, loaded: bool, left: bool) -> tuple[View, ...]:

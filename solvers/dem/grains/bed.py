@@ -117,7 +117,7 @@ def slope(position: Reals, radius: Reals, up: Reals, shape: str) -> float:
     vertical through its middle (``cone``), its tip and its foot left out. NaN where there is too little."""
     if len(position) < 50:
         return math.nan
-    at, height, _ = top(position, radius, up)
+    at, height, width = top(position, radius, up)
     if shape == "plane":
         away = np.abs(at - at.mean(axis=0)) / np.maximum(np.ptp(at, axis=0), 1e-12)
         middle = (away < 0.3).all(axis=1)
@@ -130,12 +130,13 @@ def slope(position: Reals, radius: Reals, up: Reals, shape: str) -> float:
     one /= np.linalg.norm(one)
     centre = np.array([np.median(position @ one), np.median(position @ np.cross(up, one))])
     away = np.linalg.norm(at - centre, axis=1)
-    ground = float((position @ up - radius).min())
-    tall = float(np.quantile(height, 0.98)) - ground
-    flank = (height - ground > 0.2 * tall) & (height - ground < 0.8 * tall)
-    if flank.sum() < 6:
+    ring = np.floor(away / width).astype(np.int64)
+    number = np.bincount(ring)
+    mean = np.bincount(ring, height) / np.maximum(number, 1) - float((position @ up - radius).min())
+    flank = (number > 0) & (mean > 0.2 * mean[number > 0].max()) & (mean < 0.8 * mean[number > 0].max())
+    if flank.sum() < 3:
         return math.nan
-    return math.atan(-float(np.polyfit(away[flank], height[flank], 1)[0]))
+    return math.atan(-float(np.polyfit((np.arange(len(mean))[flank] + 0.5) * width, mean[flank], 1)[0]))
 
 
 def run_out(position: Reals, radius: Reals, up: Reals) -> float:

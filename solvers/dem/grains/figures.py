@@ -327,7 +327,8 @@ def curves(plan: Plan, machine: Machine, run: Run) -> list[Curve]:
                             (both("index", "indice"), ""), lines))  # fmt: skip
     moving = [w for w in machine.moving if w.motion.spin or w.motion.frequency]
     if moving and len(times) > 2:
-        lines = [_line(w.name, times, np.array(series[f"power {w.name}"])) for w in moving]
+        going = times > 0.02 * times[-1]  # at the first moment the walls start from rest at once
+        lines = [_line(w.name, times[going], np.array(series[f"power {w.name}"])[going]) for w in moving]
         found.append(_curve("power", both("Power drawn", "Potenza assorbita"), (time, "s"),
                             (both("power", "potenza"), "W"), lines))  # fmt: skip
     zones = plan.of(Zone)

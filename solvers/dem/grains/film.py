@@ -80,6 +80,15 @@ def write_fields(
     ).write(file, file_format="vtu", binary=True, compression=None)
 
 
+def write_walls(points: Reals, facets: Any, fields: Mapping[str, Reals], file: Path) -> None:
+    """The whole skin with fields at its points (m,), as a VTU file: what a solver of the part takes as loads."""
+    import meshio
+
+    meshio.Mesh(points, [("triangle", np.asarray(facets))], point_data=dict(fields)).write(
+        file, file_format="vtu", binary=True, compression=None
+    )
+
+
 def write_bed(low: Reals, size: float, count: Any, fields: Mapping[str, Reals], file: Path) -> None:
     """Fields (cells, ...) on a grid of cubes as VTK image data, ascii of single precision; z runs slowest."""
     nx, ny, nz = (int(n) for n in count)
