@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from hub import catalogue
-from hub.case import Case, Frozen, load_yaml, read
+from hub.case import Around, Case, Frozen, load_yaml, read
 from hub.intake import GeometryVerdict, inspect, open_questions
 from hub.problem import Problem, Refused, excerpt, path
 from hub.selection import resolve_all
@@ -155,6 +155,8 @@ def _library() -> dict[str, Any]:
 def _bodies(case: Case, verdict: GeometryVerdict) -> list[Problem]:
     """Bodies named in the case that the part has not, and bodies of the part without a material."""
     known = [body.name for body in verdict.bodies]
+    if case.domain.kind in ("inside", "around"):  # the part is not meshed, the fluid is
+        known = ["fluid"]
     problems, covered = [], set()
     for i, body in enumerate(case.bodies):
         names = [body.on] if isinstance(body.on, str) else list(body.on)
@@ -200,6 +202,8 @@ def _estimate(
     if nodes is None:
         return None
     nodes += _along_faces(case, verdict, faces)
+    if isinstance(case.domain, Around) and case.domain.symmetry is not None:
+        nodes /= 2
     ranks = case.resources.ranks or ranks_here()
     return Estimate(
         nodes=round(nodes),

@@ -160,6 +160,18 @@ def _domain(case: Case, faces: Sequence[Face], chosen: Mapping[str, Sequence[int
                 )
             ]
     if isinstance(domain, Around):
+        absent = {n for n in ("ground", "symmetry") if getattr(domain, n) is None}
+        for i, condition in enumerate(case.conditions):
+            for name in absent & set(condition.on):
+                return [
+                    Problem(
+                        where=path(["conditions", i, "on"]),
+                        found=name,
+                        expected=f"a box that has one: domain.{name}",
+                        todo=f"Give domain.{name}, or remove the condition.",
+                        code="no-such-side",
+                    )
+                ]
         across = {"symmetry": domain.symmetry, "ground": None if domain.ground is None else "-z"}
         for key, way in across.items():
             if way is not None and abs(domain.along["xyz".index(way[-1])]) > 1e-6:

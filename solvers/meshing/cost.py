@@ -10,8 +10,12 @@ from hub.case import Mesh
 from hub.intake import Fineness, MeshCost
 from hub.selection import ALIGNED, Face
 from solvers.meshing.cad import Floats, Ints, Surface
-from solvers.meshing.sizing import BULK_FLAT, FILL, TRIANGLE, Sizing, sizing
+from solvers.meshing.sizing import BULK, BULK_FLAT, FILL, TRIANGLE, Sizing, sizing
 
+#: Tetrahedra in a channel over those that would fill it at the largest size: its round walls want smaller ones.
+CURVED = 1.6
+#: The shells around a part, its wake and the rest of the box share room: fitted to a sphere and to a car-like body.
+OVERLAP = 0.65
 #: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 2 sizes.
 GROWTH, LAYERS = 0.5, 30
 
@@ -47,6 +51,50 @@ def level_cost(faces: Sequence[Face]) -> dict[Fineness, MeshCost]:
         size = sizing(Mesh(fineness=fineness), area, np.inf, flat=True).largest
         triangles = 1.1 * area / (TRIANGLE * size**2)
         found[fineness] = MeshCost(size=size, nodes=round(2.05 * triangles), tets=round(triangles))
+    return found
+
+
+def inside_cost(faces: Sequence[Face], box: float, solid: float) -> dict[Fineness, MeshCost]:
+    """The mesh of what holes enclose, before anybody said which: half of area times radius of the hollow round faces
+    fills a cylinder, and no more is hollow than the box holds beside the part [m3]; empty without a hollow face."""
+    hollow = sum(f.area * (f.radius or 0.0) / 2 for f in faces if f.inside)
+    volume = min(hollow, max(box - solid, 0.0))
+    if volume <= 0:
+        return {}
+    return {
+        fineness: MeshCost(
+            size=(volume / (FILL * BULK[fineness])) ** (1 / 3),
+            nodes=round(1.9 * CURVED * BULK[fineness]),
+            tets=round(CURVED * BULK[fineness]),
+        )
+        for fineness in BULK
+    }
+
+
+def around_cost(faces: Sequence[Face], extents: Sequence[float]) -> dict[Fineness, MeshCost]:
+    """The mesh around a part in a box of the usual size, the flow along its longest side: cells grow with the distance
+    from the skin and are held small in the wake."""
+    from solvers.meshing import around
+
+    *across, _ = sorted(extents)
+    diameter = across[-1]
+    area = sum(f.area for f in faces)
+    if diameter <= 0 or area <= 0:
+        return {}
+    side = (1 + 2 * around.SIDES) * diameter
+    room = side**2 * (around.UPSTREAM + around.DOWNSTREAM) * diameter
+    wake = around.WAKE * diameter * across[0] * across[1] * 1.4**2
+    found: dict[Fineness, MeshCost] = {}
+    for fineness, share in around.AT_PART.items():
+        at = share * diameter
+        step = around.SIDES * diameter / 200
+        away = (np.arange(200) + 0.5) * step
+        local = np.minimum(at + around.GROWTH * away, around.LARGEST * at)
+        shells = np.minimum(area + 4 * np.pi * away * (away + diameter), room / step)
+        tets = (shells * step / (FILL * local**3)).sum()
+        tets += wake / (FILL * (around.IN_WAKE * at) ** 3) + room / (FILL * (around.LARGEST * at) ** 3)
+        tets *= OVERLAP
+        found[fineness] = MeshCost(size=at, nodes=round(1.45 * tets), tets=round(tets))
     return found
 
 

@@ -18,7 +18,7 @@ from hub.problem import Problem
 from hub.solver import StageError
 from hub.units import Vector
 from solvers.meshing import cad, sizing, units
-from solvers.meshing.cost import level_cost, predict, thinnest
+from solvers.meshing.cost import around_cost, inside_cost, level_cost, predict, thinnest
 
 #: Bodies nearer than this touch [mm].
 TOUCH = 1e-3
@@ -95,7 +95,12 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
             level: MeshCost(size=sizes[level].largest * factor, nodes=nodes, tets=tets)
             for level, (nodes, tets) in costs.items()
         }
-        update["domains"] = {"plane": level_cost(faces)}
+        extents = [b - a for a, b in zip(*box, strict=True)] if box else [0.0, 0.0, 0.0]
+        update["domains"] = {
+            "plane": level_cost(faces),
+            "inside": inside_cost(faces, float(np.prod(extents)), volume * factor**3),
+            "around": around_cost(faces, extents),
+        }
         wall = thinnest(surface, [f.bodies for f in faces])
         update["thinnest"] = None if wall is None else wall * factor
         update["contacts"] = tuple(_contacts(topology))

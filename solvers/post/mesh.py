@@ -58,28 +58,46 @@ def draw(folder: Path, target: Path) -> None:
         sheet = plane(mesh, language)
     else:
         corners = mesh.cells[:, :4]
-        sheet = picture(mesh.points, corners, quality(mesh.points, corners), language)
+        part = np.isin(mesh.facet_face, mesh.selections.get("part", []))
+        near = mesh.points[np.unique(mesh.facets[part])] if part.any() else None
+        sheet = picture(mesh.points, corners, quality(mesh.points, corners), language, near)
     sheet.save(target)
 
 
-def picture(points: Floats, corners: Ints, good: Floats, language: Language) -> Sheet:
-    """The mesh with a corner cut away along whole elements, and a histogram of quality beside it."""
+def picture(points: Floats, corners: Ints, good: Floats, language: Language, part: Floats | None = None) -> Sheet:
+    """The mesh with a corner cut away along whole elements, and a histogram of quality beside it.
+
+    part : (n, 3) the nodes of a part in the middle of its surroundings, which is then shown near by as well
+    """
     used = points[np.unique(corners)]
     low, high = used.min(axis=0), used.max(axis=0)
-    view = View.fit(used, (-1.0, -1.25, 0.9), PANEL, (36, 36))
+    centre, off = (low + high) / 2, 0.5 * 0.12 * (high - low)[1]
+    if part is not None:
+        centre, off = (part.min(axis=0) + part.max(axis=0)) / 2, 0.0
+        if part[:, 1].min() - low[1] < 1e-6 * (high - low)[1]:  # half a part: the plane of symmetry is the cut
+            off = np.inf
     middle = points[corners].mean(axis=1)
-    flat = (middle - (low + high) / 2) @ np.array([0.0, -1.0, 0.0])
-    kept = corners[flat < 0.5 * 0.12 * (high - low)[1]]
+    flat = (middle - centre) @ np.array([0.0, -1.0, 0.0])
+    kept = corners[flat < off]
     shell, all_sides = outer_sides(kept), outer_sides(corners)
     code = len(points)
     key = lambda t: (np.sort(t, axis=1) * np.array([code * code, code, 1])).sum(axis=1)  # noqa: E731
     old = np.isin(key(shell), key(all_sides))
     rgb = np.where(old[:, None], np.array(SKIN), np.array(CUT)).astype(np.uint8)
-    scene = Scene()
-    scene.surface(points, shell, cell_colours=rgb, smooth=False)
-    scene.lines(points, sides_as_edges(shell), colour=LINE, width=0.8)
     sheet = Sheet(PANEL[0] + SIDE, PANEL[1])
-    sheet.paste(scene.draw(view))
+    panels = [(View.fit(used, (-1.0, -1.25, 0.9), PANEL, (36, 36)), 0)]
+    if part is not None:
+        half = PANEL[0], PANEL[1] // 2
+        around = (part - centre) * 2.2 + centre
+        panels = [
+            (View.fit(used, (-0.1, -1.25, 0.12), half, (36, 18)), 0),
+            (View.fit(around, (-0.1, -1.25, 0.12), half, (36, 18)), half[1]),
+        ]
+    for view, at in panels:
+        scene = Scene()
+        scene.surface(points, shell, cell_colours=rgb, smooth=False)
+        scene.lines(points, sides_as_edges(shell), colour=LINE, width=0.8 if part is None else 0.5)
+        sheet.paste(scene.draw(view), (0, at))
     _histogram(sheet, good, len(np.unique(corners)), language)
     return sheet
 
