@@ -380,6 +380,80 @@ def made(found: Mapping[str, Any]) -> float | None:
     return (found.get("times") or {}).get("created")
 
 
+# --- studies and clusters -----------------------------------------------------------------------------------------
+
+
+def case_of(run_id: str) -> dict[str, Any] | None:
+    """The case of a run as typed."""
+    return _or_none(lambda: client().case(run_id))
+
+
+def studies() -> list[dict[str, Any]]:
+    return _or_none(client().studies) or []
+
+
+def study(study_id: str) -> dict[str, Any] | None:
+    return _or_none(lambda: client().study(study_id))
+
+
+def submit_study(study: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any] | None:
+    with st.spinner(_("Checking …")):
+        return _told(lambda: client().submit_study(study, case))
+
+
+def study_result(study_id: str) -> dict[str, Any] | None:
+    return _or_none(lambda: client().study_result(study_id))
+
+
+def study_files(study_id: str) -> list[str]:
+    return _or_none(lambda: client().study_files(study_id)) or []
+
+
+def study_content(study_id: str, name: str) -> bytes | None:
+    return _or_none(lambda: client().study_file(study_id, name))
+
+
+def study_file_url(study_id: str, name: str) -> str:
+    return f"{API}/studies/{study_id}/files/{name}"
+
+
+def cancel_study(study_id: str) -> None:
+    _told(lambda: client().cancel_study(study_id))
+
+
+def retry_study(study_id: str) -> None:
+    _told(lambda: client().retry_study(study_id))
+
+
+def may(right: str) -> bool:
+    """Whether the reader's role allows something, in the words of `/me`."""
+    return right in (me() or {}).get("rights", ())
+
+
+def clusters() -> dict[str, Any]:
+    return _or_none(client().clusters) or {"clusters": [], "problems": []}
+
+
+def check_cluster(name: str) -> list[dict[str, Any]] | None:
+    return _told(lambda: client().check_cluster(name))
+
+
+def begin_login(name: str) -> None:
+    _told(lambda: client().begin_login(name))
+
+
+def login_questions(name: str) -> dict[str, Any] | None:
+    return _or_none(lambda: client().login_questions(name))
+
+
+def answer_login(name: str, answers: list[str]) -> None:
+    _told(lambda: client().answer_login(name, answers))
+
+
+def estimates() -> list[dict[str, Any]]:
+    return _or_none(client().estimates) or []
+
+
 # --- drafts and ways between pages --------------------------------------------------------------------------------
 
 
