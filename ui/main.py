@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from ui import session
-from ui.pages import about, case, compare, run, runs, solvers, start
+from ui.pages import about, case, clusters, compare, run, runs, solvers, start, studies
 from ui.words import LANGUAGES, _, language, plain
 
 HERE = Path(__file__).parent
@@ -29,6 +29,8 @@ def main() -> None:
         "start": entry(start.page, "", _("Start"), ":material/home:", default=True),
         "case": entry(case.page, "case", _("New case"), ":material/add_circle:"),
         "runs": entry(runs.page, "runs", _("Runs"), ":material/list:"),
+        "studies": entry(studies.page, "studies", _("Studies"), ":material/stacked_line_chart:"),
+        "clusters": entry(clusters.page, "clusters", _("Clusters"), ":material/dns:"),
         "solvers": entry(solvers.page, "solvers", _("Solvers"), ":material/functions:"),
         "compare": entry(compare.page, "compare", _("Compare"), ":material/compare_arrows:"),
         "help": entry(about.page, "help", _("Help"), ":material/help:"),

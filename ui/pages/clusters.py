@@ -51,9 +51,8 @@ def _cluster(cluster: dict[str, Any], *, staff: bool) -> None:
         facts.append(_("results stay {n} days", n=number(cluster["retention"])))
     st.caption(plain(" · ".join(facts)))
     if cluster["trouble"]:
-        st.warning(
-            plain(cluster["trouble"]) + "  \n" + _("Runs wait; nothing of them is lost."), icon=":material/link_off:"
-        )
+        calm = _("Runs wait; nothing of them is lost.")
+        st.warning(f"{plain(cluster['trouble'])}  \n{calm}", icon=":material/link_off:")
     if staff:
         _for_staff(cluster)
 
