@@ -1,0 +1,134 @@
+"""What a flow case must say to be run, and what is said of one that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hub.case import read
+from hub.check import with_materials
+from hub.problem import Problem, Refused
+from hub.solver import BoundCase
+from solvers.cfd.flow.__main__ import Flow
+
+IN = {"kind": "inlet", "on": "left", "velocity": "0.1 m/s"}
+OUT = {"kind": "outlet", "on": "right"}
+SIDES = ("left", "right", "bottom", "top")
+
+
+def case(conditions: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """A case as typed: water between four sides."""
+    return {
+        "title": "t",
+        "geometry": {"file": "a.step"},
+        "solver": "cfd.flow",
+        "bodies": [{"material": "water-20c"}],
+        "selections": {side: {"extreme": "x"} for side in SIDES},
+        "conditions": conditions,
+        **more,
+    }
+
+
+def bound(conditions: list[dict[str, Any]], **more: Any) -> BoundCase:
+    return Flow().bind(read(with_materials(case(conditions, **more))))
+
+
+def problems(conditions: list[dict[str, Any]], **more: Any) -> dict[str, Problem]:
+    """By their codes; warnings too."""
+    data = read(with_materials(case(conditions, **more)))
+    try:
+        return {p.code: p for p in Flow().check(Flow().bind(data))}
+    except Refused as refused:
+        return {p.code: p for p in refused.problems}
+
+
+def test_a_plain_case_has_no_problems() -> None:
+    assert problems([IN, OUT]) == {}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "more", "code"),
+    [
+        ([IN], {}, "no-outlet"),
+        ([OUT], {}, "not-driven"),
+        ([], {}, "not-driven"),
+        ([IN, OUT, {"kind": "wall", "on": "left"}], {}, "contradiction"),
+        ([IN, OUT, {"kind": "temperature", "on": "left", "value": "20 degC"}], {}, "contradiction"),
+        ([IN, OUT, {"kind": "temperature", "on": "top", "value": "20 degC"}], {}, "missing"),
+        ([{**IN, "volume_flow": "1 l/min"}, OUT], {}, "one-amount"),
+        ([{"kind": "inlet", "on": "left"}, OUT], {}, "one-amount"),
+        ([{**IN, "history": {"csv": "t [s], u [m/s]\n0, 1\n1, 2"}}, OUT], {}, "two-amounts"),
+        ([{**IN, "history": {"csv": "t [s], factor\n0, 1\n1, 2"}}, OUT], {}, "steady-history"),
+        ([IN, OUT], {"parameters": {"regime": "unsteady"}}, "missing"),
+        ([IN, OUT], {"parameters": {"end_time": "1 s"}}, "steady-time"),
+        ([IN, OUT], {"parameters": {"turbulence": "wale"}}, "steady-les"),
+        ([IN, OUT], {"parameters": {"gravity": ["0", "-9.81 m/s2", "0"]}}, "no-heat"),
+        ([{**IN, "velocity": "3 m/s"}, OUT], {"parameters": {"reference_length": "20 mm"}}, "turbulent"),
+        ([{**IN, "concentration": 1}, OUT], {}, "missing"),
+        ([IN, OUT], {"bodies": [{"material": "steel-s235jr"}]}, "no-fluid"),
+        ([IN, OUT], {"quantities": [{"name": "f", "kind": "force"}]}, "where-wanted"),
+        ([IN, OUT], {"quantities": [{"name": "t", "kind": "temperature"}]}, "where-wanted"),
+        ([IN, OUT], {"domain": {"kind": "inside", "openings": ["left"]}}, "not-an-opening"),
+        ([IN], {"domain": {"kind": "around", "along": "x"}}, "no-inflow"),
+        (
+            [{"kind": "wall", "on": "top", "velocity": ["1 m/s", "0", "0"], "rotation": {"speed": "60 rpm"}}],
+            {},
+            "two-motions",
+        ),
+    ],
+)
+def test_what_is_wrong_is_refused_with_a_way_out(conditions: list[Any], more: dict[str, Any], code: str) -> None:
+    found = problems(conditions, **more)
+    assert code in found, found
+    assert found[code].severity == "error"
+    assert found[code].found and found[code].expected and found[code].todo
+
+
+def test_viscosity_zero_is_refused() -> None:
+    material = {"name": "ideal", "density": "1000 kg/m3", "dynamic_viscosity": "0 Pa s"}
+    with pytest.raises(Refused) as caught:
+        bound([IN, OUT], bodies=[{"material": material}])
+    assert any("dynamic_viscosity" in p.where and "greater than 0" in p.expected for p in caught.value.problems)
+
+
+def test_a_turbulent_flow_is_sent_to_its_solver() -> None:
+    found = problems([{**IN, "velocity": "3 m/s"}, OUT], parameters={"reference_length": "20 mm"})
+    assert "cfd.rans" in found["turbulent"].todo
+
+
+def test_an_opening_without_a_condition_is_warned_of() -> None:
+    found = problems([IN, OUT], domain={"kind": "inside", "openings": ["left", "right", "top"]})
+    assert found["closed-opening"].severity == "warning"
+
+
+def test_a_history_repeats_and_stays_within_its_ends() -> None:
+    text = "t [s], u [m/s]\n0, 1\n1, 3\n"
+    inlet = bound(
+        [{"kind": "inlet", "on": "left", "history": {"csv": text}}, OUT],
+        parameters={"regime": "unsteady", "end_time": "1 s"},
+    ).conditions[0]
+    assert inlet.at("u", 0.25) == pytest.approx(1.5)
+    assert inlet.at("u", 7.25) == pytest.approx(3)
+    again = inlet.model_copy(update={"repeats": True})
+    assert again.at("u", 7.25) == pytest.approx(1.5)
+
+
+def test_a_case_in_si_reads_as_it_was() -> None:
+    """Run folders hold cases in SI, tables among them."""
+    text = "t [ms], Q [l/min]\n0, 60\n1000, 120\n"
+    typed = bound(
+        [{"kind": "inlet", "on": "left", "history": {"csv": text}}, OUT],
+        parameters={"regime": "unsteady", "end_time": "1 s"},
+    )
+    again = Flow().bind(read(Flow().in_si(typed), si=True), si=True)
+    assert again.conditions[0].at("Q", 0.5) == typed.conditions[0].at("Q", 0.5) == pytest.approx(1.5e-3)
+    assert again.params == typed.params
+
+
+def test_steps_in_time_cost() -> None:
+    short, long = (
+        Flow().costs(bound([IN, OUT], parameters={"regime": "unsteady", "end_time": end, "time_step": "0.01 s"}))
+        for end in ("1 s", "10 s")
+    )
+    assert long.seconds(1e4, 1) > 5 * short.seconds(1e4, 1) - 5 * short.start
