@@ -75,7 +75,7 @@ def write_fields(
     vertices = np.arange(len(grains), dtype=np.int64)[:, None]
     meshio.Mesh(
         np.concatenate([grains, walls]),
-        [("vertex", vertices), ("triangle", np.asarray(facets) + len(grains))],
+        [cells for cells in (("vertex", vertices), ("triangle", np.asarray(facets) + len(grains))) if len(cells[1])],
         point_data={name: np.concatenate(pair) for name, pair in fields.items()},
     ).write(file, file_format="vtu", binary=True, compression=None)
 

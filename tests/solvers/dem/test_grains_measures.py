@@ -39,7 +39,7 @@ def test_solid_volume_is_kept() -> None:
 @pytest.mark.parametrize("angle", [15.0, 30.0])
 def test_slopes(angle: float) -> None:
     rng = np.random.default_rng(2)
-    x = rng.uniform(-30, 30, (60_000, 3))
+    x = rng.uniform(-30, 30, (300_000, 3))
     x[:, 2] = rng.uniform(0, 40, len(x))
     r, rise = np.full(len(x), 0.5), math.tan(math.radians(angle))
     heap = x[x[:, 2] < rise * (28 - np.hypot(x[:, 0], x[:, 1]))]
