@@ -22,7 +22,7 @@ def test_from_a_run_to_a_study_and_its_table(pages: Pages, hub: Hub) -> None:
     run = client.submit(case)
     assert client.wait(run["id"], seconds=240)["state"] == "done"
     pages.open(f"/studies?from={run['id']}")
-    pages.choose("Value that changes", "load, z: -500 N")
+    pages.choose("Value that changes", "load, value, z: -500 N")
     pages.type("To", "-1000 N")
     page.get_by_role("spinbutton", name="Points").first.fill("2")
     page.get_by_role("spinbutton", name="Points").first.press("Enter")

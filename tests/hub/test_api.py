@@ -59,6 +59,12 @@ def test_the_document_says_what_each_call_takes_and_answers(hub: Hub) -> None:
         "post /cases/check,post /runs,get /runs,get /runs/{run_id},get /runs/{run_id}/case,get /runs/{run_id}/log,"
         "get /drafts,post /drafts,get /drafts/{draft_id},put /drafts/{draft_id},delete /drafts/{draft_id},"
         "get /runs/{run_id}/history,"
+        "post /studies,get /studies,get /studies/{study_id},get /studies/{study_id}/case,"
+        "get /studies/{study_id}/result,"
+        "post /studies/{study_id}/cancel,post /studies/{study_id}/retry,"
+        "get /studies/{study_id}/files,get /studies/{study_id}/files/{name},"
+        "get /clusters,put /clusters/{name},delete /clusters/{name},post /clusters/{name}/check,"
+        "get /clusters/{name}/login,post /clusters/{name}/login,put /clusters/{name}/login,post /places,get /estimates,"
         "post /runs/{run_id}/cancel,get /runs/{run_id}/result,get /runs/{run_id}/files,get /runs/{run_id}/files/{name}"
     )
     assert called == {tuple(call.split()) for call in table.split(",")}
