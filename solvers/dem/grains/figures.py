@@ -51,9 +51,8 @@ def figures(plan: Plan, machine: Machine, run: Run) -> dict[str, Figure]:
     found = _flows(plan, run) | _mixing(plan, machine, run) | _zones(plan, run) | _walls(machine, run, plan)
     found |= _beds(plan, run)
     inside = float(run.last.mass.sum()) if run.last is not None else 0.0
-    found["mass_inside"] = Figure(
-        inside, "kg", both("Mass inside at the end", "Massa dentro alla fine"), 0.0, "counted"
-    )
+    words = both("Mass inside at the end", "Massa dentro alla fine")
+    found["mass_inside"] = Figure(inside, "kg", words, 0.0, "counted")
     return {name: f for name, f in found.items() if math.isfinite(f.value)}
 
 
