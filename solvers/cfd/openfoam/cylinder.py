@@ -72,7 +72,7 @@ class Run:
     seconds: float
 
 
-def solve(channel: Channel, fineness: int, case: Path, dt: float | None = None, tolerance: float = 1e-7) -> Run:
+def solve(channel: Channel, fineness: int, case: Path, dt: float | None = None, tolerance: float = 1e-6) -> Run:
     """Mesh with 2 `fineness` cells along a quarter of the cylinder, solve, measure. Raises StageError."""
     case.mkdir(parents=True)
     write_dictionary(case / "system" / "blockMeshDict", block_mesh(channel, fineness))

@@ -172,10 +172,12 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
     along, span = _along(setup), high - low
     width = float(np.delete(span, int(np.abs(along).argmax())).max())
     length = float(np.abs(along) @ span)
-    near = [[4 * h, level], [0.3 * width, max(level - 1, 0)], [1.0 * width, max(level - 2, 0)]]
+    reaches = (4 * h, max(8 * h, 0.3 * width), max(16 * h, width))
+    near = [[reach, level - k] for k, reach in enumerate(reaches) if level > k]
     wakes = {
-        f"wake{k}": (_behind(low, high, along, reach * length, 0.1 * width), max(level - k, 0))
+        f"wake{k}": (_behind(low, high, along, reach * length, 0.1 * width), level - k)
         for k, reach in enumerate((0.35, 1.0, 2.5))
+        if level > k
     }
     walls = {b.name for b in setup.of(Wall)}
     asked = {b.name: one for one in setup.bound.case.mesh.layers for b in setup.boundaries if one.on in b.selections}

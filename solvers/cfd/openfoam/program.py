@@ -59,6 +59,8 @@ def environment(home: Path) -> dict[str, str]:
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_hwloc_base_binding_policy": "none",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        # ranks that wait give way: more of them than cores would else spin against each other
+        "OMPI_MCA_mpi_yield_when_idle": "1",
         "OMPI_MCA_btl": "self,vader",
     }
 

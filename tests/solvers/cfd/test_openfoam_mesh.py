@@ -1,0 +1,143 @@
+"""Meshes and files of OpenFOAM: what is written is what is read, by us and by its own programs."""
+
+import math
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ducts import box
+from openfoam_cases import needed
+from rectangles import rectangle
+
+from hub.solver import StageError
+from solvers.cfd.openfoam import program
+from solvers.cfd.openfoam.foamfile import head, raw, read_field, write_dictionary
+from solvers.cfd.openfoam.hexahedra import frontal_area
+from solvers.cfd.openfoam.iterate import Tail, velocity_of
+from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
+from solvers.cfd.openfoam.setup import power_law, schemes, solution
+
+
+@pytest.fixture(scope="module")
+def cube() -> PolyMesh:
+    return from_mesh(mesh := box((1.0, 2.0, 3.0), 0.7), [(n, "patch", f) for n, f in mesh.selections.items()])
+
+
+def closed(mesh: PolyMesh) -> np.ndarray:
+    """Sum of the outward area vectors of each cell: zero where the sides of all cells fit."""
+    area, total = mesh.geometry[1], np.zeros((mesh.cells, 3))
+    np.add.at(total, mesh.owner, area)
+    np.add.at(total, mesh.neighbour, -area[: len(mesh.neighbour)])
+    return total
+
+
+def volume(mesh: PolyMesh) -> float:
+    """By the divergence theorem, from boundary faces alone."""
+    centre, area = mesh.geometry
+    outer = slice(len(mesh.neighbour), None)
+    return float(np.einsum("ij,ij->", centre[outer], area[outer]) / 3)
+
+
+def test_tetrahedra_close_and_fill_the_box(cube: PolyMesh) -> None:
+    assert np.abs(closed(cube)).max() < 1e-12
+    assert volume(cube) == pytest.approx(6.0, rel=1e-12)
+    assert (cube.owner[: len(cube.neighbour)] < cube.neighbour).all()
+    top = cube.geometry[1][cube.of_patches(["z1"])].sum(axis=0)
+    assert top == pytest.approx([0, 0, 2.0], abs=1e-12), "patches face outwards"
+
+
+def test_triangles_become_prisms_one_metre_deep() -> None:
+    flat = rectangle((4, 3), (2.0, 1.5))
+    mesh = from_mesh(flat, [(n, "patch", f) for n, f in flat.selections.items()])
+    assert mesh.cells == len(flat.cells)
+    assert np.abs(closed(mesh)).max() < 1e-12
+    assert volume(mesh) == pytest.approx(3.0, rel=1e-12)
+    assert mesh.patches[-1].kind == "empty" and mesh.patches[-1].count == 2 * mesh.cells
+
+
+def test_a_skin_without_names_is_refused() -> None:
+    mesh = box((1.0, 1.0, 1.0), 0.7)
+    with pytest.raises(StageError, match="belong to no face"):
+        from_mesh(mesh, [("x0", "patch", mesh.selections["x0"])])
+
+
+def test_a_mesh_is_read_as_it_was_written(cube: PolyMesh, tmp_path: Path) -> None:
+    cube.write(tmp_path)
+    again = PolyMesh.read(tmp_path)
+    assert again.patches == cube.patches
+    for name in ("points", "first", "nodes", "owner", "neighbour"):
+        assert np.array_equal(getattr(again, name), getattr(cube, name)), name
+
+
+@needed
+def test_openfoam_finds_the_mesh_good(cube: PolyMesh, tmp_path: Path) -> None:
+    cube.write(tmp_path)
+    times = {"startTime": 0, "endTime": 1, "deltaT": 1, "startFrom": "startTime", "writeInterval": 1}
+    write_dictionary(tmp_path / "system" / "controlDict", times)
+    write_dictionary(tmp_path / "system" / "fvSchemes", schemes(upwind=True, rough=True))
+    write_dictionary(tmp_path / "system" / "fvSolution", solution(upwind=True, rough=True))
+    ran = subprocess.run(
+        [f"{program.PROGRAMS}/checkMesh"], cwd=tmp_path, env=program.environment(tmp_path), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert "Mesh OK" in ran.stdout, ran.stdout[-2000:] + ran.stderr[-500:]
+
+
+def test_fields_are_read_whatever_bytes_their_lists_hold(tmp_path: Path) -> None:
+    """Raw numbers may look like the end of a list, of an entry or of a comment."""
+    values = np.frombuffer(b"}; ) // \n(*/ {;}" * 3, np.float64).reshape(2, 3).copy()
+    file = tmp_path / "U"
+    file.write_bytes(
+        head("volVectorField", "U", binary=True).encode()
+        + b"dimensions [0 1 -1 0 0 0 0];\ninternalField nonuniform List<vector> " + raw(values) + b";\n"
+        + b"boundaryField { a { type fixedValue; value nonuniform List<vector> " + raw(values[:1]) + b"; }\n"
+        + b"b { type inletOutlet; inletValue uniform (0 0 0); value uniform (1 2 3); } c { type slip; } }\n"
+    )  # fmt: skip
+    field = read_field(file, {"a": 1, "b": 2, "c": 4}, 2)
+    assert field.inside.tobytes() == values.tobytes()
+    assert field.patches["a"].tobytes() == values[:1].tobytes()
+    assert field.patches["b"].tolist() == [[1, 2, 3]] * 2
+    assert "c" not in field.patches
+
+
+def test_fluxes_of_a_uniform_stream_give_it_back(cube: PolyMesh) -> None:
+    from solvers.cfd.openfoam.foamfile import Field
+
+    stream = np.array([1.0, -2.0, 0.5])
+    through = cube.geometry[1] @ stream
+    flux = Field(through[: len(cube.neighbour)], {p.name: through[p.faces] for p in cube.patches})
+    assert velocity_of(cube, flux) == pytest.approx(np.tile(stream, (cube.cells, 1)), abs=1e-12)
+
+
+def test_the_power_law_has_a_seventh_at_the_walls() -> None:
+    """Of a duct 2 m wide: (y / 1 m)^(1/7)."""
+    flat = rectangle((3, 40), (1.0, 2.0))
+    mesh = from_mesh(flat, [(n, "patch", f) for n, f in flat.selections.items()])
+    faces = mesh.of_patches(["left"])
+    y = mesh.geometry[0][faces][:, 1]
+    wanted = np.minimum(y, 2 - y) ** (1 / 7)
+    assert power_law(mesh, faces) == pytest.approx(wanted / wanted.max(), abs=2e-3)
+
+
+def test_the_shadow_of_a_turned_cube() -> None:
+    """Seen along its space diagonal a cube of side 1 is a hexagon of area sqrt(3)."""
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
+    quads = [(0, 1, 3, 2), (4, 5, 7, 6), (0, 1, 5, 4), (2, 3, 7, 6), (0, 2, 6, 4), (1, 3, 7, 5)]
+    triangles = np.array([[corners[q[0]], corners[q[i]], corners[q[i + 1]]] for q in quads for i in (1, 2)])
+    assert frontal_area(triangles, np.array([1.0, 0, 0])) == pytest.approx(1.0, rel=5e-3)
+    assert frontal_area(triangles, np.ones(3)) == pytest.approx(math.sqrt(3), rel=5e-3)
+
+
+def test_monitors_are_read_as_they_grow(tmp_path: Path) -> None:
+    """A line that is not whole yet is left for the next time; stages follow each other in folders by number."""
+    (tmp_path / "0").mkdir()
+    file = tmp_path / "0" / "force.dat"
+    file.write_text("# Time force\n1\t(1 2 3) (0 0 0)\n2\t(4 5")
+    tail = Tail(tmp_path)
+    assert tail.rows() == [(1, 1, 2, 3, 0, 0, 0)]
+    with file.open("a") as stream:
+        stream.write(" 6) (0 0 0)\n")
+    (tmp_path / "100").mkdir()
+    (tmp_path / "100" / "force.dat").write_text("101 (7 8 9) (0 0 0)\n")
+    assert tail.rows() == [(2, 4, 5, 6, 0, 0, 0), (101, 7, 8, 9, 0, 0, 0)]
