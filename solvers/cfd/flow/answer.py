@@ -19,6 +19,7 @@ from hub.runfolder import Attempt
 from hub.solver import BoundCase
 from solvers.cfd.flow.boundary import Inlet
 from solvers.cfd.flow.conditions import buoyant
+from solvers.cfd.flow.energy import Bodies
 from solvers.cfd.flow.forces import wall_shear
 from solvers.cfd.flow.monitor import Monitor
 from solvers.cfd.flow.quantities import Asked
@@ -112,10 +113,10 @@ def _steady(
 ) -> tuple[Solved, dict[str, Quantity], list[Curve]]:
     """Solved with quadratic elements and, where it costs little enough, again with cubic ones from there."""
     residuals: list[tuple[int, float]] = []
-    params, dim = bound.params, whole.mesh.geometry.dim
+    params, dim, bodies = bound.params, whole.mesh.geometry.dim, Bodies(bound, whole)
     cells = whole.mesh.topology.index_map(dim).size_global
     twice = params.error_bars and (dim == 2 or (cells <= CUBIC and not buoyant(bound)))
-    first = solution.prepare(bound, whole, 2 if twice else params.degree)
+    first = solution.prepare(bound, bodies, 2 if twice else params.degree)
     monitor = Monitor(attempt, first.boundary)
 
     def watch(step: int, residual: float) -> None:
@@ -129,7 +130,7 @@ def _steady(
     found, finer = first, dict[str, float]()
     if twice:
         clock.doing("solving again with cubic elements")
-        found = solution.prepare(bound, whole, 3)
+        found = solution.prepare(bound, bodies, 3)
         solution.solve_steady(found, watch, start=first)
         clock.doing("quantities again")
         better = list(quantities.asked(found))
@@ -182,7 +183,7 @@ def _residuals(residuals: list[tuple[int, float]]) -> Curve:
 def _unsteady(
     bound: BoundCase, whole: Part, attempt: Attempt, clock: _Clock
 ) -> tuple[Solved, dict[str, Quantity], list[Curve]]:
-    found = solution.prepare(bound, whole, bound.params.degree)
+    found = solution.prepare(bound, Bodies(bound, whole), bound.params.degree)
     wanted = list(quantities.asked(found))
     live: dict[str, Callable[[], float]] = {a.name: a.value for a in wanted if a.live and not a.given}
     clock.doing("stepping through time")

@@ -27,8 +27,8 @@ from solvers.cfd.flow.transport import Transport
 
 #: Newton steps before a start is given up, and before one that wanders about is; growth of corrections that gives up.
 STEPS, LOST, GROWTH = 20, 6, 1e3
-#: Part of the heat's lift that is tried first where all of it fails; smallest factor between two tries.
-FIRST, CLOSEST = 1 / 512, 1.1
+#: Part of the heat's lift that is tried first where all of it fails, and the least; smallest factor between two tries.
+FIRST, LEAST, CLOSEST = 1 / 512, 1e-7, 1.1
 
 
 class Coupled:
@@ -154,7 +154,8 @@ class Coupled:
             if counts:
                 own = function.x.array[: len(change)]
                 moved, size = (np.sqrt(self.comm.allreduce(float(a @ a), MPI.SUM)) for a in (change, own))
-                worst = max(worst, float(moved / max(size, 1e-300)))
+                # what is no number counts as endless
+                worst = max(worst, float(moved / max(size, 1e-300)) if np.isfinite(size) else np.inf)
         return worst
 
     def _unknowns(self) -> tuple[fem.Function, fem.Function, fem.Function]:
@@ -212,7 +213,7 @@ class Coupled:
                     return left
                 kept, done, factor = self._keep(), lift, min(factor * 1.5, 4.0)
             else:
-                factor = factor**0.5
-                if factor < CLOSEST or not done:
+                factor = factor**0.5 if done else factor
+                if factor < CLOSEST or lift < LEAST:
                     return None
-            lift = min(1.0, done * factor)
+            lift = min(1.0, done * factor) if done else lift / 8

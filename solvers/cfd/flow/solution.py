@@ -71,9 +71,8 @@ class Solved:
         return self.flow.unknowns + sum(carried)
 
 
-def prepare(bound: BoundCase, whole: Part, degree: int) -> Solved:
+def prepare(bound: BoundCase, bodies: Bodies, degree: int) -> Solved:
     """The equations of a case, nothing solved. Raises StageError where case and mesh do not go together."""
-    bodies = Bodies(bound, whole)
     flow = Flow(bodies.fluid, driving.fluid(bound), degree)
     boundary = Boundary(flow, driving.conditions(bound, bodies.fluid))
     found = Solved(bound, bodies, flow, boundary, energy.velocity_on(bodies, flow))
