@@ -227,20 +227,10 @@ def set_up(cluster: Cluster, way: Transport) -> Iterator[Finding]:
 
 
 def recipe() -> str:
-    """The Apptainer recipe, with the versions this hub has."""
-    file = package_folder("hub").parent / "deploy" / "officina.def"
-    text = file.read_text() if file.exists() else _RECIPE
-    return text.replace("@REQUIREMENTS@", requirements().strip().replace("\n", " "))
+    """The Apptainer recipe of a node, with the versions this hub has."""
+    text = (package_folder("hub").parent / "deploy" / "officina.def").read_text()
+    return text.replace("pip install --no-cache-dir @REQUIREMENTS@", f"pip install --no-cache-dir {_pins()}")
 
 
-_RECIPE = """\
-Bootstrap: docker
-From: python:3.12-slim-bookworm
-
-%post
-    apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
-    python3 -m pip install --no-cache-dir @REQUIREMENTS@
-
-%runscript
-    exec python3 "$@"
-"""
+def _pins() -> str:
+    return " ".join(requirements().split())
