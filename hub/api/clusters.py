@@ -204,7 +204,11 @@ async def answer_login(name: ClusterName, request: Request, tenant: Seer, hub: H
         given = None
     if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
         raise refusal(422, "the request", "no list of texts", "one text for each question", "", "not-json")
-    Desk(hub.settings.secrets, find(hub.settings.home, name).name).answer(given)
+    desk = Desk(hub.settings.secrets, find(hub.settings.home, name).name)
+    if desk.questions() is None:
+        todo = "Begin with POST, and ask with GET what the questions are."
+        raise refusal(409, "the log-in", "no question", "a question that waits for an answer", todo, "not-asked")
+    desk.answer(given)
 
 
 # --- where to run -------------------------------------------------------------------------------------------------
