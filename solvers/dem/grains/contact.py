@@ -25,12 +25,13 @@ INLINE = {"inline": "always", "fastmath": FAST, "error_model": "numpy"}
 
 @njit(**INLINE)
 def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, inertia,
-            hx, hy, hz, qx, qy, qz, law, k, linear, rolls, sticks, dt):  # fmt: skip
+            hx, hy, hz, qx, qy, qz, law, linear, rolls, sticks, dt):  # fmt: skip
     """Forces on the first of two bodies; `n` points to it.
 
     v : velocity of the first as the second sees it; w : r1 w1 + r2 w2, what spins add at the contact; u : w1 - w2
     h, q : tangential spring [m] and torque of the rolling spring [N m] before the step
-    law[k] : row of ``materials.Laws.table``
+    law : row of ``materials.Laws.table``, as a tuple
+    No branch has an effect outside, so that a loop over many contacts becomes vector instructions.
     Returns normal force, tangential force (3), new h (3), rolling torque (3), new q (3), power lost.
     Hertz and Mindlin as in K. L. Johnson, Contact Mechanics (1985); rolling: elastic-plastic spring and dashpot of
     J. Ai et al., Powder Technol. 206 (2011) 269; cohesion: force of JKR on Hertz's contact radius, whose largest pull
@@ -38,16 +39,16 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
     """
     a = math.sqrt(reff * delta)
     if linear:
-        secant = law[k, 0]
+        secant = law[0]
         tangent = secant
-        shear = law[k, 2]
+        shear = law[2]
     else:
-        secant = law[k, 0] * a
-        tangent = law[k, 1] * a
-        shear = law[k, 2] * a
+        secant = law[0] * a
+        tangent = law[1] * a
+        shear = law[2] * a
     vn = vx * nx + vy * ny + vz * nz
     root = math.sqrt(tangent * meff)
-    dashpot = law[k, 3] * root
+    dashpot = law[3] * root
     fn = secant * delta - dashpot * vn
     if fn < 0.0:
         fn = 0.0
@@ -72,7 +73,7 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
     fy = -shear * hy
     fz = -shear * hz
     f2 = fx * fx + fy * fy + fz * fz
-    most = law[k, 5] * fn
+    most = law[5] * fn
     if f2 > most * most:  # it slides: the spring is as long as friction can hold it, and the dashpot has no say
         s = most / math.sqrt(f2)
         fx *= s
@@ -82,7 +83,7 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
         hy *= s
         hz *= s
     else:
-        gt = law[k, 4] * root
+        gt = law[4] * root
         fx -= gt * tx
         fy -= gt * ty
         fz -= gt * tz
@@ -101,7 +102,7 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
         uy -= un * ny
         uz -= un * nz
         along = qx * nx + qy * ny + qz * nz
-        arm = law[k, 6] * reff
+        arm = law[6] * reff
         spring = 2.25 * secant * arm * arm
         turn = spring * dt
         qx += -along * nx - turn * ux
@@ -118,14 +119,14 @@ def contact(delta, reff, meff, nx, ny, nz, vx, vy, vz, wx, wy, wz, ux, uy, uz, i
             my = qy
             mz = qz
         else:
-            c = 2.0 * law[k, 7] * math.sqrt(inertia * spring)
+            c = 2.0 * law[7] * math.sqrt(inertia * spring)
             mx = qx - c * ux
             my = qy - c * uy
             mz = qz - c * uz
     # the tangential work counts as lost as it is done; what the spring gives back comes off again
     lost = dashpot * vn * vn - (fx * tx + fy * ty + fz * tz)
     if sticks:
-        fn -= law[k, 8] * a * math.sqrt(a)
+        fn -= law[8] * a * math.sqrt(a)
     return fn, fx, fy, fz, hx, hy, hz, mx, my, mz, qx, qy, qz, lost
 
 

@@ -12,18 +12,109 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 from solvers.dem.grains.contact import KERNEL, collided, contact
 from solvers.dem.grains.wallkernels import against_walls, pose
 
+#: Contacts whose forces are found together, and numbers of each.
+BLOCK, COLUMNS = 32, 49
+
+
+@njit(**KERNEL)
+def block(B, who, count, F, hist, linear, rolls, sticks, keep, dt):
+    """Forces of a block of contacts, added to `F`; returns the largest overlap / (ri + rj).
+
+    B : columns of BLOCK numbers each: way from the second to the first (3), its square, radii, masses, relative
+    velocity (3), spins (6), spring (3), torque (3), row of the law (9); then force on the first (3), torques on both
+    (6), new spring (3) and torque (3), power lost, overlap
+    """
+    for u in range(count):
+        d2 = B[3 * BLOCK + u]
+        ri = B[4 * BLOCK + u]
+        rj = B[5 * BLOCK + u]
+        mi = B[6 * BLOCK + u]
+        mj = B[7 * BLOCK + u]
+        inv = 1.0 / math.sqrt(d2)
+        nx = B[u] * inv
+        ny = B[BLOCK + u] * inv
+        nz = B[2 * BLOCK + u] * inv
+        rs = ri + rj
+        delta = rs - d2 * inv
+        irs = 1.0 / rs
+        ci = ri - 0.5 * delta
+        cj = rj - 0.5 * delta
+        ii = mi * ri * ri
+        jj = mj * rj * rj
+        ax = B[11 * BLOCK + u]
+        ay = B[12 * BLOCK + u]
+        az = B[13 * BLOCK + u]
+        bx = B[14 * BLOCK + u]
+        by = B[15 * BLOCK + u]
+        bz = B[16 * BLOCK + u]
+        law = (B[23 * BLOCK + u], B[24 * BLOCK + u], B[25 * BLOCK + u], B[26 * BLOCK + u], B[27 * BLOCK + u],
+               B[28 * BLOCK + u], B[29 * BLOCK + u], B[30 * BLOCK + u], B[31 * BLOCK + u])  # fmt: skip
+        fn, tx, ty, tz, hx, hy, hz, mx, my, mz, qx, qy, qz, lost = contact(
+            delta, ri * rj * irs, mi * mj / (mi + mj), nx, ny, nz,
+            B[8 * BLOCK + u], B[9 * BLOCK + u], B[10 * BLOCK + u],
+            ci * ax + cj * bx, ci * ay + cj * by, ci * az + cj * bz, ax - bx, ay - by, az - bz,
+            1.4 * ii * jj / (ii + jj),
+            B[17 * BLOCK + u], B[18 * BLOCK + u], B[19 * BLOCK + u],
+            B[20 * BLOCK + u], B[21 * BLOCK + u], B[22 * BLOCK + u],
+            law, linear, rolls, sticks, dt)  # fmt: skip
+        cx = ny * tz - nz * ty
+        cy = nz * tx - nx * tz
+        cz = nx * ty - ny * tx
+        B[32 * BLOCK + u] = fn * nx + tx
+        B[33 * BLOCK + u] = fn * ny + ty
+        B[34 * BLOCK + u] = fn * nz + tz
+        B[35 * BLOCK + u] = mx - ci * cx
+        B[36 * BLOCK + u] = my - ci * cy
+        B[37 * BLOCK + u] = mz - ci * cz
+        B[38 * BLOCK + u] = -mx - cj * cx
+        B[39 * BLOCK + u] = -my - cj * cy
+        B[40 * BLOCK + u] = -mz - cj * cz
+        B[41 * BLOCK + u] = hx
+        B[42 * BLOCK + u] = hy
+        B[43 * BLOCK + u] = hz
+        B[44 * BLOCK + u] = qx
+        B[45 * BLOCK + u] = qy
+        B[46 * BLOCK + u] = qz
+        B[47 * BLOCK + u] = lost * dt
+        B[48 * BLOCK + u] = delta * irs
+    deepest = 0.0
+    for u in range(count):
+        i = who[0, u]
+        j = who[1, u]
+        p = who[2, u]
+        deepest = max(deepest, B[48 * BLOCK + u])
+        for c in range(3):
+            F[i, c] += B[(32 + c) * BLOCK + u]
+            F[j, c] -= B[(32 + c) * BLOCK + u]
+            F[i, 3 + c] += B[(35 + c) * BLOCK + u]
+            F[j, 3 + c] += B[(38 + c) * BLOCK + u]
+            hist[p, c] = B[(41 + c) * BLOCK + u]
+        if rolls:
+            for c in range(3):
+                hist[p, 3 + c] = B[(44 + c) * BLOCK + u]
+        if keep:
+            hist[p, 6] += B[47 * BLOCK + u]
+    return deepest
+
 
 @njit(**KERNEL)
 def pairs(S, F, n, ptr, nbr, hist, law, materials, linear, rolls, sticks, edges, spectrum, dt):
-    """Add forces and torques of all pairs to `F`, (grains and ghosts, 6); returns the largest overlap / (ri + rj)."""
+    """Add forces and torques of all pairs to `F`, (grains and ghosts, 6); returns the largest overlap / (ri + rj).
+
+    Contacts are gathered to blocks, whose forces are then found together.
+    """
     deepest = 0.0
     keep = spectrum.shape[0] > 0
     width = hist.shape[1]
+    B = np.empty(COLUMNS * BLOCK)
+    who = np.empty((3, BLOCK), np.int32)
+    u = 0
     for i in range(ptr.shape[0] - 1):
         p0 = ptr[i]
         p1 = ptr[i + 1]
@@ -33,14 +124,7 @@ def pairs(S, F, n, ptr, nbr, hist, law, materials, linear, rolls, sticks, edges,
         yi = S[i, 1]
         zi = S[i, 2]
         ri = S[i, 3]
-        mi = S[i, 7]
         table = int(S[i, 11]) * materials
-        fx = 0.0
-        fy = 0.0
-        fz = 0.0
-        ax = 0.0
-        ay = 0.0
-        az = 0.0
         for p in range(p0, p1):
             j = nbr[p]
             dx = xi - S[j, 0]
@@ -55,75 +139,33 @@ def pairs(S, F, n, ptr, nbr, hist, law, materials, linear, rolls, sticks, edges,
                 for c in range(width):
                     hist[p, c] = 0.0
                 continue
-            d = math.sqrt(d2)
-            inv = 1.0 / d
-            nx = dx * inv
-            ny = dy * inv
-            nz = dz * inv
-            delta = rs - d
-            mj = S[j, 7]
-            irs = 1.0 / rs
-            deepest = max(deepest, delta * irs)
-            ci = ri - 0.5 * delta
-            cj = rj - 0.5 * delta
-            qx = 0.0
-            qy = 0.0
-            qz = 0.0
-            inertia = 0.0
+            B[u] = dx
+            B[BLOCK + u] = dy
+            B[2 * BLOCK + u] = dz
+            B[3 * BLOCK + u] = d2
+            B[4 * BLOCK + u] = ri
+            B[5 * BLOCK + u] = rj
+            B[6 * BLOCK + u] = S[i, 7]
+            B[7 * BLOCK + u] = S[j, 7]
+            for c in range(3):
+                B[(8 + c) * BLOCK + u] = S[i, 4 + c] - S[j, 4 + c]
+                B[(11 + c) * BLOCK + u] = S[i, 8 + c]
+                B[(14 + c) * BLOCK + u] = S[j, 8 + c]
+                B[(17 + c) * BLOCK + u] = hist[p, c]
+            k = table + int(S[j, 11])
+            for c in range(9):
+                B[(23 + c) * BLOCK + u] = law[k, c]
             if rolls:
-                qx = hist[p, 3]
-                qy = hist[p, 4]
-                qz = hist[p, 5]
-                ii = mi * ri * ri
-                jj = mj * rj * rj
-                inertia = 1.4 * ii * jj / (ii + jj)
-            fn, tx, ty, tz, hx, hy, hz, mx, my, mz, qx, qy, qz, lost = contact(
-                delta, ri * rj * irs, mi * mj / (mi + mj), nx, ny, nz,
-                S[i, 4] - S[j, 4], S[i, 5] - S[j, 5], S[i, 6] - S[j, 6],
-                ci * S[i, 8] + cj * S[j, 8], ci * S[i, 9] + cj * S[j, 9], ci * S[i, 10] + cj * S[j, 10],
-                S[i, 8] - S[j, 8], S[i, 9] - S[j, 9], S[i, 10] - S[j, 10], inertia,
-                hist[p, 0], hist[p, 1], hist[p, 2], qx, qy, qz,
-                law, table + int(S[j, 11]), linear, rolls, sticks, dt)  # fmt: skip
-            hist[p, 0] = hx
-            hist[p, 1] = hy
-            hist[p, 2] = hz
-            if rolls:
-                hist[p, 3] = qx
-                hist[p, 4] = qy
-                hist[p, 5] = qz
-                ax += mx
-                ay += my
-                az += mz
-                F[j, 3] -= mx
-                F[j, 4] -= my
-                F[j, 5] -= mz
-            if keep:
-                hist[p, 6] += lost * dt
-            gx = fn * nx + tx
-            gy = fn * ny + ty
-            gz = fn * nz + tz
-            fx += gx
-            fy += gy
-            fz += gz
-            F[j, 0] -= gx
-            F[j, 1] -= gy
-            F[j, 2] -= gz
-            cx = ny * tz - nz * ty
-            cy = nz * tx - nx * tz
-            cz = nx * ty - ny * tx
-            ax -= ci * cx
-            ay -= ci * cy
-            az -= ci * cz
-            F[j, 3] -= cj * cx
-            F[j, 4] -= cj * cy
-            F[j, 5] -= cj * cz
-        F[i, 0] += fx
-        F[i, 1] += fy
-        F[i, 2] += fz
-        F[i, 3] += ax
-        F[i, 4] += ay
-        F[i, 5] += az
-    return deepest
+                for c in range(3):
+                    B[(20 + c) * BLOCK + u] = hist[p, 3 + c]
+            who[0, u] = i
+            who[1, u] = j
+            who[2, u] = p
+            u += 1
+            if u == BLOCK:
+                deepest = max(deepest, block(B, who, u, F, hist, linear, rolls, sticks, keep, dt))
+                u = 0
+    return max(deepest, block(B, who, u, F, hist, linear, rolls, sticks, keep, dt))
 
 
 @njit(**KERNEL)

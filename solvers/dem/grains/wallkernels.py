@@ -230,11 +230,13 @@ def against_walls(S, F, act, ptr, facet, slot, T, plane, body, P, made_of, law, 
             vx = S[i, 4] - wx
             vy = S[i, 5] - wy
             vz = S[i, 6] - wz
+            row = int(S[i, 11]) * materials + made_of[b]
+            pair = (law[row, 0], law[row, 1], law[row, 2], law[row, 3], law[row, 4], law[row, 5], law[row, 6],
+                    law[row, 7], law[row, 8])  # fmt: skip
             fn, tx, ty, tz, hx, hy, hz, mx, my, mz, qx, qy, qz, lost = contact(
                 delta, r, m, nx, ny, nz, vx, vy, vz, d * S[i, 8], d * S[i, 9], d * S[i, 10],
                 S[i, 8] - P[b, 18], S[i, 9] - P[b, 19], S[i, 10] - P[b, 20], 1.4 * m * r * r,
-                hx, hy, hz, qx, qy, qz,
-                law, int(S[i, 11]) * materials + made_of[b], linear, rolls, sticks, dt)  # fmt: skip
+                hx, hy, hz, qx, qy, qz, pair, linear, rolls, sticks, dt)  # fmt: skip
             gx = fn * nx + tx
             gy = fn * ny + ty
             gz = fn * nz + tz
