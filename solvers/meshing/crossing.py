@@ -8,7 +8,7 @@ from solvers.meshing.cad import Floats, Ints
 
 #: Triangle pairs tested at once.
 CHUNK = 500_000
-#: A triangle must be pierced this deep in its own barycentric coordinates: what only touches does not cross.
+#: A side must go this part of its length beyond a triangle's plane: what only touches does not cross.
 WITHIN = 1e-6
 
 
@@ -84,5 +84,5 @@ def _pierced(points: Floats, sides: Ints, triangles: Ints) -> tuple[np.ndarray, 
     q = np.cross(s, u)
     x, y, t = (np.einsum("ij,ij->i", m, n) / det for m, n in ((s, p), (way, q), (v, q)))
     with np.errstate(invalid="ignore"):
-        hit = np.minimum.reduce([x, y, 1 - x - y, t, 1 - t]) > WITHIN
+        hit = (np.minimum.reduce([x, y, 1 - x - y]) >= -WITHIN) & (np.minimum(t, 1 - t) > WITHIN)
     return hit, start + t[:, None] * way
