@@ -106,4 +106,4 @@ def test_crossings_are_those_that_brute_force_finds() -> None:
             if np.abs(a.mean(axis=0) - b.mean(axis=0)).max() < 0.2:
                 expected += any(pierces(p[[k, (k + 1) % 3]], q) for p, q in ((a, b), (b, a)) for k in range(3))
     count, place = crossings(points, triangles)
-    assert count == expected > 10 and place is not None
+    assert count == expected > 3 and place is not None
