@@ -7,7 +7,7 @@ from math import cos, pi, sin
 
 import gmsh
 
-SHAFT, FLIGHT, TUBE, THICK, PITCH, LENGTH, SECTIONS = 6.0, 18.7, 20.0, 2.0, 30.0, 120.0, 12
+SHAFT, FLIGHT, TUBE, THICK, PITCH, LENGTH, SECTIONS = 6.0, 14.5, 20.0, 2.0, 30.0, 120.0, 12
 
 gmsh.initialize()
 gmsh.option.setNumber("General.Terminal", 0)
