@@ -175,6 +175,29 @@ def _ask(asked: dict[str, Any]) -> list[str]:
     return [typer.prompt(text.rstrip(": "), hide_input=not shown, default="") for text, shown in asked["questions"]]
 
 
+@app.command("purge")
+def purge(
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="remove; without it, only say what would be")] = False
+) -> None:
+    """Remove results on a cluster that are past their days (`retention`); tell which leave soon."""
+    from hub.clusters import find
+    from hub.retention import kept, leaving
+    from hub.retention import purge as remove_past
+
+    settings = _home()
+    cluster = find(settings.home, name)
+    if cluster.retention is None:
+        out.print(f"{name} keeps results for ever: its description has no retention.")
+    for each in leaving(cluster, settings.home):
+        when = f"leaves in {each.days:.1f} days" if each.days > 0 else "is past its days"
+        err.print(f"{each.name} {when}; nowhere else: {', '.join(each.away)}", style="yellow")
+    if yes:
+        gone = remove_past(cluster, settings.home)
+    else:
+        gone = [each.name for each in kept(cluster, settings.home) if each.days <= 0]
+    out.print(f"{len(gone)} {'removed' if yes else 'would be removed; --yes removes them'}.")
+
+
 @app.command("remove")
 def remove(name: Name) -> None:
     """Forget a cluster; what runs there goes on."""

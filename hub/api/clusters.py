@@ -24,6 +24,7 @@ from hub.clusters import BEST, HERE, Cluster, broken, find, load, read, remove, 
 from hub.login_desk import Desk
 from hub.problem import Problem, Refused, excerpt
 from hub.register import Trouble
+from hub.retention import leaving
 from hub.store import Tenant
 from hub.transport import transport
 from hub.where import Place, choose, places
@@ -39,6 +40,7 @@ class ClusterAnswer(BaseModel):
     """A cluster. trouble : why it cannot be reached, None as far as is known; description : as typed, for staff only
 
     needs_login : runs wait until a person has logged in
+    leaving : jobs with results that are nowhere else and leave the cluster within a week
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +56,7 @@ class ClusterAnswer(BaseModel):
     energy: float | None
     retention: float | None
     jobs: int
+    leaving: int
     trouble: str | None
     needs_login: bool
     description: dict[str, Any] | None = None
@@ -114,6 +117,7 @@ def _home_answer(hub: Service, cluster: Cluster, *, staff: bool) -> ClusterAnswe
         energy=cluster.energy,
         retention=cluster.retention,
         jobs=sum(1 for _ in waits.iterdir()) if waits.is_dir() else 0,
+        leaving=len(leaving(cluster, hub.settings.home)),
         trouble=trouble.message if trouble and staff else "it cannot be reached just now" if trouble else None,
         needs_login=trouble is not None and trouble.code == "needs-login",
         description=typed(cluster) if staff else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from hub.cluster_probe import probe, recipe, requirements
 from hub.clusters import Cluster, broken, find, keep_secret, load, read, remove, save, typed
 from hub.login_desk import Desk
 from hub.problem import Refused
+from hub.register import Register
+from hub.retention import kept, leaving, purge
+from hub.runfolder import Attempt, Job
 from hub.settings import Settings
 from hub.solver import Cost
 from hub.transport import LocalShell, Ssh, Unreachable, host_key, transport
@@ -209,6 +214,32 @@ def test_a_log_in_that_needs_a_person_waits_for_one(centre: tuple[Centre, Cluste
     assert served.begun == 2
     assert not [f for f in desk.folder.iterdir() if b"secret" in f.read_bytes()], "answers are kept nowhere"
     way.close()
+
+
+# --- how long results stay ----------------------------------------------------------------------------------------
+
+
+def test_results_leave_after_their_days_and_owners_are_warned_before(tmp_path: Path) -> None:
+    """Jobs of a cluster on this machine that ended 40, 28 and 1 days ago, of 30 days."""
+    now = time.time()
+    place = read({"name": "attic", **HERE, "scratch": str(tmp_path / "far"), "retention": 30})
+    for name, days in (("old", 40), ("soon", 28), ("new", 1)):
+        entry = tmp_path / "remote" / "attic" / "jobs" / name
+        attempt = Attempt.create(tmp_path / "runs" / name, {}, {}, Job(name=name, argv=("true",)))
+        entry.mkdir(parents=True)
+        (entry / "folder").write_text(str(attempt.folder))
+        Register(tmp_path, "attic").leave(name, {"fields.vtu": {"sha256": "0" * 64, "bytes": 9}})
+        (entry / "ended").touch()
+        os.utime(entry / "ended", (now - days * 86400, now - days * 86400))
+        (tmp_path / "far" / "runs" / name).mkdir(parents=True)
+        (tmp_path / "far" / "runs" / name / "big").write_bytes(b"x")
+    assert [k.name for k in kept(place, tmp_path, now)] == ["old", "soon", "new"]
+    assert [k.name for k in leaving(place, tmp_path, now)] == ["old", "soon"]
+    assert leaving(place, tmp_path, now)[1].away == ("fields.vtu",)
+    assert purge(place, tmp_path, now) == ["old"]
+    assert sorted(f.name for f in (tmp_path / "far" / "runs").iterdir()) == ["new", "soon"]
+    assert purge(place, tmp_path, now) == []
+    assert kept(place.model_copy(update={"retention": None}), tmp_path, now) == []
 
 
 # --- where to run -------------------------------------------------------------------------------------------------

@@ -53,6 +53,9 @@ def _cluster(cluster: dict[str, Any], *, staff: bool) -> None:
     if cluster["trouble"]:
         calm = _("Runs wait; nothing of them is lost.")
         st.warning(f"{plain(cluster['trouble'])}  \n{calm}", icon=":material/link_off:")
+    if cluster["leaving"]:
+        text = _("{n} results leave this cluster within a week and are nowhere else.", n=count(cluster["leaving"]))
+        st.warning(plain(text), icon=":material/auto_delete:")
     if staff:
         _for_staff(cluster)
 
