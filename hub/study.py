@@ -92,7 +92,7 @@ class Axis(Frozen):
         low, high, unit = self._range()
         value = low * (high / low) ** u if self.spacing == "log" else low + (high - low) * u
         value = float(f"{value:.12g}")
-        return f"{value!r} {unit}" if unit else value
+        return f"{value:.12g} {unit}" if unit else value
 
     def all(self) -> tuple[Value, ...]:
         """The values in order. Raises PydanticCustomError without a count."""

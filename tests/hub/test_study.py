@@ -45,7 +45,7 @@ def test_a_grid_has_every_combination() -> None:
         {"path": "mesh.order", "values": [1, 2]},
     ]
     found = study(sweep=axes).values()
-    assert found == [(f"{h} mm", o) for h in (20.0, 30.0, 40.0) for o in (1, 2)]
+    assert found == [(f"{h} mm", o) for h in (20, 30, 40) for o in (1, 2)]
     log = study(sweep=[{"path": "mesh.size", "from": "1 mm", "to": "100 mm", "count": 3, "spacing": "log"}]).values()
     assert [si_value(v) for (v,) in log] == pytest.approx([1e-3, 1e-2, 1e-1])
 
