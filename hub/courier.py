@@ -90,7 +90,7 @@ class Courier:
             raise OSError(28, "no room on the disk of the cluster")
         if ran.code:
             self._known = None  # perhaps somebody tidied up: everything is looked at again the next time
-            raise Unreachable(f"{self.cluster.name}: {action}: {excerpt(ran.err) or f'exit status {ran.code}'}")
+            raise Unreachable(f"{self.cluster.name}: {action}: {excerpt(ran.err or f'exit status {ran.code}')}")
         return ran.out
 
     def arrive(self) -> Far:
@@ -110,7 +110,7 @@ class Courier:
         ran = self.way.run(["sh", "-c", find], timeout=30)
         lines = ran.out.decode().splitlines()
         if ran.code or len(lines) < 3:
-            raise Unreachable(f"{self.cluster.name}: the scratch cannot be used: {excerpt(ran.err)}")
+            raise Unreachable(f"{self.cluster.name}: the scratch cannot be used: {excerpt(ran.err or 'no answer')}")
         far = Far(lines[0], lines[1], lines[2], digest)
         if len(lines) < 4:
             target = f"{far.root}/incoming/{archive.name}"

@@ -79,7 +79,7 @@ class Transport(ABC):
             ran = self.run(["sh", "-c", _CHECK, "sh", part, digest, target], timeout=60 + source.stat().st_size / 2e7)
             if ran.code == 0:
                 return
-        raise OSError(f"{source.name} could not be uploaded: {excerpt(ran.err) or 'it arrives changed'}")
+        raise OSError(f"{source.name} could not be uploaded: {excerpt(ran.err or 'it arrives changed')}")
 
     def get(self, source: str, target: Path, digest: str) -> None:
         """Download a file of that sha256: whole or not at all; goes on where an earlier try broke off.
@@ -245,10 +245,10 @@ class Ssh(Transport):
             if error.errno in (28, 122) or "Failure" in str(error):  # what sftp says of a disk or a quota
                 raise OSError(error.errno or 28, "no room on the disk") from None
             self.close()
-            raise Unreachable(f"{self.cluster.name}: {excerpt(str(error)) or 'the link broke'}") from None
+            raise Unreachable(f"{self.cluster.name}: {excerpt(str(error) or 'the link broke')}") from None
         except (paramiko.SSHException, EOFError) as error:
             self.close()
-            raise Unreachable(f"{self.cluster.name}: {excerpt(str(error)) or 'the link broke'}") from None
+            raise Unreachable(f"{self.cluster.name}: {excerpt(str(error) or 'the link broke')}") from None
 
     # --- commands ---
 
