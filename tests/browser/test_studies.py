@@ -35,7 +35,7 @@ def test_from_a_run_to_a_study_and_its_table(pages: Pages, hub: Hub) -> None:
     expect(page.get_by_role("img").first).to_be_visible()
     pages.shot("study-done")
     pages.open("/studies")
-    pages.shows("link", "A beam to study")
+    expect(page.get_by_role("link", name=re.compile("A beam to study"))).to_be_visible(timeout=30_000)
     pages.shot("studies")
 
 
