@@ -28,7 +28,7 @@ _MPI = "from mpi4py import MPI; c = MPI.COMM_WORLD; print('ranks', c.size, c.all
 #: MPI first: it loads the library the others are linked with.
 _PETSC = (
     "from mpi4py import MPI; from petsc4py import PETSc; import dolfinx; "
-    "print('PETSc', *PETSc.Sys.getVersion(), 'DOLFINx', dolfinx.__version__)"
+    "print('PETSc', '.'.join(map(str, PETSc.Sys.getVersion())), 'DOLFINx', dolfinx.__version__)"
 )
 _HUB = "import pydantic, yaml, pint, numpy, psutil; print('ready')"
 

@@ -38,10 +38,10 @@ def _cluster(cluster: dict[str, Any], *, staff: bool) -> None:
         else:
             st.badge(_("no trouble known"), icon=":material/check_circle:", color="green")
     facts = [
-        _("{n} cores for a job", n=count(cluster["ranks"])),
+        _("cores for a job: {n}", n=count(cluster["ranks"])),
         _("{size} a node", size=memory(cluster["memory"])),
         _("{time} at the most", time=duration(cluster["time"])),
-        _("{n} jobs of this hub", n=count(cluster["jobs"])),
+        _("jobs of this hub: {n}", n=count(cluster["jobs"])),
     ]
     if cluster["price"] is not None:
         facts.append(_("{price} {currency} a core-hour", price=number(cluster["price"]), currency=cluster["currency"]))

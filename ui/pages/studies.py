@@ -260,7 +260,7 @@ def _troubles(study: dict[str, Any], result: dict[str, Any]) -> None:
         why = " ".join(str(failure.get(k) or "") for k in ("message", "hint")) or show.state_name(point["state"])
         values = ", ".join(f"{a['title']} = {v}" for a, v in zip(result["axes"], point["values"], strict=True))
         lines.append(f"- {plain(values)}: {plain(why)}")
-    text = f"**{plain(_('{n} points gave no answer', n=len(failed)))}**\n" + "\n".join(lines)
+    text = f"**{plain(_('Points without an answer: {n}', n=len(failed)))}**\n" + "\n".join(lines)
     st.error(text, icon=":material/error:")
     _again(study)
 
