@@ -181,7 +181,7 @@ def _or_die(work: Callable[[], None]) -> None:
 def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(run(Workplace.of(load())))
+    asyncio.run(run(Workplace.of(load(), carries=True)))
 
 
 if __name__ == "__main__":

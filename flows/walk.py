@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub import pipeline
+from hub.anywhere import Anywhere
 from hub.catalogue import SolverBroken
 from hub.clusters import BEST, HERE
 from hub.clusters import load as load_clusters
 from hub.executor import Executor, JobState
-from hub.local import LocalExecutor
 from hub.pipeline import Standing
 from hub.problem import Refused
 from hub.result import Result
@@ -39,10 +39,10 @@ class Workplace:
     executor: Executor
 
     @classmethod
-    def of(cls, settings: Settings) -> Workplace:
-        """Raises OSError, StoreTooNew."""
+    def of(cls, settings: Settings, *, carries: bool = False) -> Workplace:
+        """carries : this process brings jobs to clusters and back. Raises OSError, StoreTooNew."""
         store = open_store(settings)
-        return cls(settings, store.orchestration, store.all_studies, LocalExecutor(settings.home))
+        return cls(settings, store.orchestration, store.all_studies, Anywhere(settings.home, carries=carries))
 
     def run(self, row: Row) -> Run:
         return Run(self.settings.home / row.folder, self.settings.cache)

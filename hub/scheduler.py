@@ -43,6 +43,7 @@ _OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "OUT_OF_MEMO
 #: Reasons for which a job would wait for ever.
 _HOPELESS = {
     "PartitionNodeLimit": "it asks for more nodes than the partition has",
+    "PartitionConfig": "the partition has no nodes as it asks for, or too few of them",
     "PartitionTimeLimit": "it asks for more time than the partition gives",
     "BadConstraints": "no node of the cluster is as it asks for",
     "AccountNotAllowed": "the account may not use the partition",
