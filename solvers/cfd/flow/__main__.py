@@ -45,7 +45,6 @@ class Flow(Solver):
     )
     Params = Params
     conditions = CONDITIONS
-    material = ("density",)
     wanted = WANTED
     benchmarks = (Benchmark(case="heated-cavity"), Benchmark(case="pipe-flow"))
     cost = Cost(per_node=SPACE, start=8.0, seconds_per_unknown=1.5e-4, bytes_base=4e8, bytes_per_unknown=4e3)

@@ -1,0 +1,147 @@
+"""Heat and scalars in flows against closed forms and the benchmark of a heated cavity; balances; answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rectangles import SIDES, rectangle
+
+from hub.case import read
+from hub.check import with_materials
+from hub.meshfile import MeshFile
+from hub.result import Answer
+from hub.runfolder import Attempt
+from hub.solver import BoundCase, StageError
+from solvers.cfd.flow.__main__ import Flow
+from solvers.fem.mesh import distribute
+
+# isort: split
+from solvers.cfd.flow import answer, solution
+
+#: A fluid of unit properties but for its viscosity.
+FLUID = {
+    "name": "fluid",
+    "density": "1 kg/m3",
+    "dynamic_viscosity": "0.1 Pa s",
+    "thermal_conductivity": "1 W/m/K",
+    "specific_heat": "10 J/kg/K",
+    "volumetric_expansion": "1e-3 1/K",
+}
+
+
+def bound(conditions: list[dict[str, Any]], bodies: Any = None, **more: Any) -> BoundCase:
+    case = {
+        "title": "t",
+        "geometry": {"file": "a.step"},
+        "solver": "cfd.flow",
+        "bodies": bodies or [{"material": FLUID}],
+        "selections": {side: {"extreme": "x"} for side in SIDES},
+        "conditions": conditions,
+        **more,
+    }
+    return Flow().bind(read(with_materials(case)))
+
+
+def answered(case: BoundCase, mesh: MeshFile, folder: Path) -> Answer:
+    (folder / "out").mkdir()
+    found = answer.make(case, distribute(mesh), Attempt(folder))
+    assert found is not None
+    assert (folder / "out" / "fields.vtu").stat().st_size > 1000
+    return found
+
+
+def test_a_channel_heated_evenly(tmp_path: Path) -> None:
+    """Developed flow between plates 1 m apart: f = 96/Re and Nu = 8.235, both by the hydraulic diameter of 2 m.
+
+    R. K. Shah, A. L. London, Laminar Flow Forced Convection in Ducts, Academic Press 1978, ch. VI.
+    """
+    flux, speed, length = 50.0, 1.0, 12.0
+    case = bound(
+        [
+            {"kind": "inlet", "name": "in", "on": "left", "velocity": f"{speed} m/s", "temperature": "20 degC"},
+            {"kind": "outlet", "name": "out", "on": "right"},
+            {"kind": "heat_flux", "on": "bottom", "value": f"{flux} W/m2"},
+            {"kind": "heat_flux", "on": "top", "value": f"{flux} W/m2"},
+        ],
+        bodies=[{"material": {**FLUID, "specific_heat": "100 J/kg/K"}}],
+        quantities=[{"name": "wall", "kind": "temperature", "at": ["12 m", "1 m", "0 m"]}],
+        parameters={"highest_pressure_drop": "20 Pa", "residence_time": True, "scalar_diffusivity": "0.01 m2/s"},
+    )
+    found = answered(case, rectangle((24, 6), (length, 1.0)), tmp_path)
+    q = {name: quantity.value for name, quantity in found.quantities.items()}
+    assert q["pressure_drop"] == pytest.approx(12 * 0.1 * speed * length, rel=1e-6)
+    # a little is conducted back out of the inlet
+    assert q["outlet_temperature_1"] - 293.15 == pytest.approx(2 * flux * length / (100 * speed), rel=1e-2)
+    assert flux * 2 / (q["wall"] - q["outlet_temperature_1"]) == pytest.approx(8.235, rel=1e-2)
+    # Danckwerts: the mean age of what leaves is volume over flow
+    assert q["outlet_residence_time_1"] == pytest.approx(length / speed, rel=5e-3)
+    assert all(check.passed for check in found.checks), found.checks
+    assert found.verdict.answer == "yes"
+    assert {"en", "it"} <= set(found.verdict.sentence)
+
+
+def test_heat_passes_from_solid_to_fluid(tmp_path: Path) -> None:
+    """A plate of copper under still fluid between two temperatures: resistances in series, with convection on top."""
+    solid = {"name": "plate", "thermal_conductivity": "4 W/m/K"}
+    case = bound(
+        [
+            {"kind": "wall", "on": "right", "velocity": ["0", "1e-9 m/s", "0"]},
+            {"kind": "temperature", "name": "below", "on": "bottom", "value": "350 K"},
+            {"kind": "convection", "name": "above", "on": "top", "coefficient": "2 W/m2/K", "ambient": "300 K"},
+        ],
+        bodies=[{"on": "layer 1", "material": solid}, {"on": "layer 2", "material": FLUID}],
+    )
+    found = answered(case, rectangle((6, 8), (2.0, 1.0), layers=[0.5]), tmp_path)
+    heat = 2.0 * 50 / (0.5 / 4 + 0.5 / 1 + 1 / 2)
+    assert found.quantities["heat_1"].value == pytest.approx(heat, rel=1e-6)
+    assert found.quantities["heat_2"].value == pytest.approx(-heat, rel=1e-6)
+
+
+#: G. de Vahl Davis, Int. J. Numer. Methods Fluids 3 (1983) 249-264: Ra -> mean Nu, largest u and v on the middle lines.
+DE_VAHL_DAVIS = {1e3: (1.118, 3.649, 3.697), 1e4: (2.243, 16.178, 19.617), 1e5: (4.519, 34.73, 68.59)}
+
+
+@pytest.mark.parametrize("rayleigh", DE_VAHL_DAVIS)
+def test_a_heated_cavity(rayleigh: float) -> None:
+    air = {**FLUID, "dynamic_viscosity": "0.71 Pa s", "specific_heat": "1 J/kg/K"}
+    case = bound(
+        [
+            {"kind": "temperature", "name": "warm", "on": "left", "value": "301 K"},
+            {"kind": "temperature", "name": "cold", "on": "right", "value": "300 K"},
+        ],
+        bodies=[{"material": air}],
+        parameters={"gravity": ["0", f"{-710 * rayleigh} m/s2", "0"]},
+    )
+    part = distribute(rectangle((16, 16), graded=lambda x: (1 - np.cos(np.pi * x)) / 2))
+    found = solution.prepare(case, solution.Bodies(case, part), 2)
+    solution.solve_steady(found, lambda step, residual: None)
+    assert found.heat is not None
+    warm, cold = found.heat.through_kept()
+    assert warm == pytest.approx(-cold, rel=1e-4)
+    nusselt, across, up = DE_VAHL_DAVIS[rayleigh]
+    assert warm == pytest.approx(nusselt, rel=5e-3)
+    u, x = found.flow.u.x.array.reshape(-1, 2), found.boundary.x
+    assert u[np.isclose(x[:, 0], 0.5), 0].max() == pytest.approx(across, rel=1e-2)
+    assert u[np.isclose(x[:, 1], 0.5), 1].max() == pytest.approx(up, rel=1.5e-2)
+
+
+def test_too_fast_for_a_steady_flow_is_said_before_it_is_solved() -> None:
+    case = bound([{"kind": "inlet", "on": "left", "velocity": "5 km/h"}, {"kind": "outlet", "on": "right"}],
+                 bodies=[{"material": "water-20c"}])  # fmt: skip
+    part = distribute(rectangle((4, 2)))
+    with pytest.raises(StageError) as caught:
+        solution.prepare(case, solution.Bodies(case, part), 2)
+    assert caught.value.code == "turbulent"
+    assert "cfd.rans" in caught.value.hint
+
+
+def test_means_over_time_know_their_error() -> None:
+    """A sine over whole batches has no mean and no error; a ramp has both."""
+    t = np.linspace(0, 20, 2001)
+    mean, half = solution.averaged(list(t), list(3 + np.sin(2 * np.pi * t)), 10.0)
+    assert mean == pytest.approx(3, abs=1e-3) and half < 1e-2
+    mean, half = solution.averaged(list(t), list(t), 10.0)
+    assert mean == pytest.approx(15) and half > 1
