@@ -6,7 +6,7 @@ over an inlet, and all of them over slip. Periodic faces are not offered: DOLFIN
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -340,13 +340,6 @@ class Boundary:
         for pressure, weights in zip(pressures, self._push, strict=True):
             load -= pressure * weights
         return load
-
-    def steady(self, times: Iterable[float] = (0.0, 0.1, 1.0, 7.3)) -> bool:
-        """Nothing changes over time, by what the histories say at some times."""
-        return all(
-            abs(c.history(t) - c.history(0.0)) < 1e-12
-            for c in self.conditions if not isinstance(c, Slip) for t in times
-        )  # fmt: skip
 
     def _balanced(self, t: float = 0.0) -> None:
         """Raises StageError where fluid is fed into a domain without an outlet."""
