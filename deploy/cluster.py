@@ -28,8 +28,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 NODES = ("n1", "n2")
-#: Addresses of the cluster's own network; TEST-NET-2 of RFC 5737, which nobody has.
-ADDRESS = {"": "198.51.100.1", "n1": "198.51.100.11", "n2": "198.51.100.12"}
+#: Networks of clusters are parts of TEST-NET-2 of RFC 5737, which nobody has; several clusters may be up.
+NETWORK = "198.51.100."
 CORES, MEMORY = 2, 8000
 
 SLURM = """\
@@ -157,7 +157,7 @@ class Cluster:
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(self.folder / file)]
             subprocess.run(command, check=True)
         shutil.copyfile(self.folder / "key.pub", self.folder / "authorized-keys")
-        addresses = ADDRESS if self.known["namespaces"] else dict.fromkeys(ADDRESS, "127.0.0.1")
+        addresses = self._addresses()
         host = socket.gethostname().split(".")[0]
         facts = {
             "name": name, "folder": self.folder, "user": getpass.getuser(), "ports": self.known["ports"], "host": host,
@@ -262,17 +262,27 @@ class Cluster:
     def _link(self, node: str) -> str:
         return f"of{self.known['tag']}{node}"
 
+    def _addresses(self) -> dict[str, str]:
+        """Of the controller (under the empty name) and the nodes."""
+        if not self.known["namespaces"]:
+            return dict.fromkeys(("", *NODES), "127.0.0.1")
+        if "network" not in self.known:
+            taken = output("ip", "-4", "-br", "addr")
+            self.known["network"] = next(n for n in range(0, 256, 16) if f"{NETWORK}{n + 1}/" not in taken)
+            self._save()
+        return {name: f"{NETWORK}{self.known['network'] + i}" for i, name in enumerate(("", *NODES), 1)}
+
     def _network(self) -> None:
         bridge = f"ofb{self.known['tag']}"
         run("ip", "link", "add", bridge, "type", "bridge")
-        run("ip", "addr", "add", f"{ADDRESS['']}/24", "dev", bridge)
+        run("ip", "addr", "add", f"{self._addresses()['']}/28", "dev", bridge)
         run("ip", "link", "set", bridge, "up")
         for n in NODES:
             name = self._name(n)
             run("ip", "netns", "add", name)
             run("ip", "link", "add", self._link(n), "type", "veth", "peer", "name", "eth0", "netns", name)
             run("ip", "link", "set", self._link(n), "master", bridge, "up")
-            run("ip", "-n", name, "addr", "add", f"{ADDRESS[n]}/24", "dev", "eth0")
+            run("ip", "-n", name, "addr", "add", f"{self._addresses()[n]}/28", "dev", "eth0")
             run("ip", "-n", name, "link", "set", "lo", "up")
             run("ip", "-n", name, "link", "set", "eth0", "up")
 
