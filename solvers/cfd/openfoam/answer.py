@@ -18,7 +18,7 @@ from hub.result import Answer, Check, Curve, Line, Quantity, Section, Verdict, V
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.cfd.openfoam import hexahedra, program
-from solvers.cfd.openfoam.conditions import Inlet, Outlet, along_an_axis
+from solvers.cfd.openfoam.conditions import Inlet, Outlet, Wall, along_an_axis
 from solvers.cfd.openfoam.foamfile import Reals
 from solvers.cfd.openfoam.iterate import History, Iterations
 from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
@@ -299,8 +299,9 @@ def _checks(setup: Setup, run: Run) -> tuple[Check, ...]:
          Words(en="Forces and pressures stand still", it="Forze e pressioni sono ferme")),
     ]  # fmt: skip
     if setup.turbulent:
-        rows.append(("y_plus", float(np.quantile(run.solved.y_plus(), 0.95)), HIGHEST_Y_PLUS,
-                     Words(en="y+, of 95 % of the wall", it="y+, sul 95 % della parete")))  # fmt: skip
+        rows.append(("y_plus", float(np.quantile(run.solved.y_plus(setup.bodies), 0.95)), HIGHEST_Y_PLUS,
+                     Words(en="y+, on 95 % of the walls that give the answer",
+                           it="y+, sul 95 % delle pareti che danno la risposta")))  # fmt: skip
     return tuple(
         Check(name=name, title=title, value=value, limit=limit, passed=value <= limit)
         for name, value, limit, title in rows
@@ -319,7 +320,7 @@ def _notes(setup: Setup, run: Run, coarse: Run | None) -> tuple[Words, ...]:
             "pezzo; la figura della mesh mostra i tetraedri da cui è presa la superficie.",
         ))  # fmt: skip
     if setup.turbulent:
-        y = run.solved.y_plus()
+        y = run.solved.y_plus(setup.bodies)
         low, middle, high = (float(v) for v in np.quantile(y, (0.05, 0.5, 0.95)))
         words += [
             Words(
@@ -333,6 +334,13 @@ def _notes(setup: Setup, run: Run, coarse: Run | None) -> tuple[Words, ...]:
                 "k-omega SST la resistenza di corpi con flusso separato è spesso sbagliata del 5-10 %.",
             ),
         ]
+        others = run.solved.y_plus([b.name for b in setup.of(Wall) if b.name not in setup.bodies])
+        if len(others) and np.median(others) > HIGHEST_Y_PLUS:
+            middle = float(np.median(others))
+            words.append(Words(
+                en=f"The boundary layer of the ground is not resolved (y+ {middle:.3g} in the middle of its cells).",
+                it=f"Lo strato limite del suolo non è risolto (y+ mediano {middle:.3g}).",
+            ))  # fmt: skip
     if _halves(setup) > 1:
         words.append(Words(
             en="Half of the part was meshed; the forces are those of the whole.",
@@ -394,16 +402,18 @@ def _views(setup: Setup, run: Run) -> tuple[View, ...]:
             View(name="pressure", title=pressure, field="pressure", unit="Pa"),
         )
     section = _section(setup, solved)
-    shear = Words(en="Wall shear stress", it="Sforzo di taglio a parete")
-    return (
+    views = [
         View(name="speed", title=speed, field="velocity", unit="m/s", kind="section", section=section),
         View(name="pressure", title=pressure, field="pressure", unit="Pa", kind="section", section=section),
         View(
             name="streamlines", title=Words(en="Streamlines", it="Linee di corrente"), field="velocity", unit="m/s",
             kind="streamlines", along="velocity",
         ),
-        View(name="shear", title=shear, field="wall_shear_stress", unit="Pa"),
-    )  # fmt: skip
+    ]  # fmt: skip
+    if not isinstance(setup.bound.case.domain, Around):  # there the sides of the box would hide the part
+        shear = Words(en="Wall shear stress", it="Sforzo di taglio a parete")
+        views.append(View(name="shear", title=shear, field="wall_shear_stress", unit="Pa"))
+    return tuple(views)
 
 
 def _section(setup: Setup, solved: Solved) -> Section:

@@ -10,7 +10,6 @@ import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkUnstructuredGrid
-from vtkmodules.vtkIOGeometry import vtkOpenFOAMReader
 from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
 from hub.solver import StageError
@@ -98,10 +97,10 @@ class Solved:
         flows = [self.flow(p.name) for p in self.mesh.patches]
         return abs(sum(flows)) / max(-sum(f for f in flows if f < 0), 1e-300)
 
-    def y_plus(self) -> Reals:
-        """y+ at the faces of every wall (n,)."""
+    def y_plus(self, patches: list[str]) -> Reals:
+        """y+ at the faces of those of the patches that are walls (n,)."""
         field = self._read("yPlus")
-        return np.concatenate([field.patches[b.name] for b in self.setup.of(Wall) if b.name in field.patches])
+        return np.concatenate([np.empty(0), *(field.patches[name] for name in patches if name in field.patches)])
 
     def at(self, point: tuple[float, float, float], values: Reals) -> Any:
         """A value at a point: linear between the centres of the cells around it."""
@@ -190,19 +189,21 @@ class Solved:
 
     def write(self, file: Path) -> None:
         """``fields.vtu``: velocity, pressure, and what turbulence and walls have."""
+        nothing = np.zeros(self.mesh.cells)
         fields = {
-            "velocity": self.at_points(self.velocity),
-            "pressure": self.at_points(self.pressure),
-            "wall_shear_stress": self.at_points(self.shear, on_walls_only=True),
+            "velocity": (self.velocity.inside, self.at_points(self.velocity)),
+            "pressure": (self.pressure.inside, self.at_points(self.pressure)),
+            "wall_shear_stress": (np.zeros((self.mesh.cells, 3)), self.at_points(self.shear, on_walls_only=True)),
         }
         if self.setup.turbulent:
-            fields["turbulent_kinetic_energy"] = self.at_points(self._read("k"))
-            fields["eddy_viscosity_ratio"] = self.at_points(self._read("nut")) / self.setup.nu
-            fields["y_plus"] = self.at_points(self._read("yPlus"), on_walls_only=True)
-        grid = self._grid()
-        count = grid.GetNumberOfPoints()
-        for name, values in fields.items():
-            array = numpy_to_vtk(np.ascontiguousarray(values[:count]), deep=True)
+            k, nut = self._read("k"), self._read("nut")
+            fields["turbulent_kinetic_energy"] = (k.inside, self.at_points(k))
+            fields["eddy_viscosity_ratio"] = (nut.inside / self.setup.nu, self.at_points(nut) / self.setup.nu)
+            fields["y_plus"] = (nothing, self.at_points(self._read("yPlus"), on_walls_only=True))
+        grid, centres = self._grid()
+        for name, (inside, values) in fields.items():
+            shown = np.concatenate([values, inside]) if centres else values[: grid.GetNumberOfPoints()]
+            array = numpy_to_vtk(np.ascontiguousarray(shown), deep=True)
             array.SetName(name)
             grid.GetPointData().AddArray(array)
         writer = vtkXMLUnstructuredGridWriter()
@@ -214,33 +215,42 @@ class Solved:
         if not writer.Write():
             raise OSError(28, "the fields could not be written")
 
-    def _grid(self) -> Any:
-        """The cells as VTK has them: those of the mesh stage where these were used, else as its reader sees them."""
-        part = self.setup.mesh
+    def _grid(self) -> tuple[Any, bool]:
+        """The cells as VTK has them, and whether their centres were added to the points.
+
+        Those of the mesh stage where these were used. Hexahedra and polyhedra are cut into tetrahedra around their
+        centres, whose values are known; VTK does not find its way through polyhedra.
+        """
+        part, mesh = self.setup.mesh, self.mesh
         width = 3 if part.dimension == 2 else 4
-        if len(part.cells) and self.mesh.cells == len(part.cells):
+        centres = not (len(part.cells) and mesh.cells == len(part.cells))
+        if centres:
+            corners, points = self._pyramids(), np.concatenate([mesh.points, self.cell_centres])
+        else:
             used, corners = np.unique(part.cells[:, :width], return_inverse=True)
-            grid, points, cells = vtkUnstructuredGrid(), vtkPoints(), vtkCellArray()
-            points.SetData(numpy_to_vtk(np.ascontiguousarray(self.mesh.points[: len(used)]), deep=True))
-            grid.SetPoints(points)
-            offsets = np.arange(len(part.cells) + 1, dtype=np.int64) * width
-            cells.SetData(
-                numpy_to_vtkIdTypeArray(offsets, deep=True),
-                numpy_to_vtkIdTypeArray(corners.ravel().astype(np.int64), deep=True),
-            )
-            grid.SetCells({3: 5, 4: 10}[width], cells)
-            return grid
-        reader = vtkOpenFOAMReader()
-        (self.case / "case.foam").touch()
-        reader.SetFileName(str(self.case / "case.foam"))
-        reader.UpdateInformation()
-        reader.DisableAllCellArrays()
-        reader.DisableAllPatchArrays()
-        reader.SetPatchArrayStatus("internalMesh", 1)
-        reader.Update()
-        grid = reader.GetOutput().GetBlock(0)
-        if grid is None or grid.GetNumberOfPoints() != len(self.mesh.points):
-            raise StageError("openfoam", "The mesh of OpenFOAM could not be read back.", "The log has more.")
-        clean = vtkUnstructuredGrid()
-        clean.CopyStructure(grid)
-        return clean
+            corners, points = corners.reshape(-1, width), mesh.points[: len(used)]
+        grid, places, cells = vtkUnstructuredGrid(), vtkPoints(), vtkCellArray()
+        places.SetData(numpy_to_vtk(np.ascontiguousarray(points), deep=True))
+        grid.SetPoints(places)
+        cells.SetData(
+            numpy_to_vtkIdTypeArray(np.arange(len(corners) + 1, dtype=np.int64) * width, deep=True),
+            numpy_to_vtkIdTypeArray(corners.ravel().astype(np.int64), deep=True),
+        )
+        grid.SetCells({3: 5, 4: 10}[width], cells)
+        return grid, centres
+
+    def _pyramids(self) -> Integers:
+        """Tetrahedra (n, 4) from the triangles of each face to the centres of its cells, numbered after the points."""
+        mesh = self.mesh
+        count = np.diff(mesh.first)
+        fan = count - 2
+        face = np.repeat(np.arange(len(count)), fan)
+        step = np.arange(len(face)) - np.repeat(np.cumsum(fan) - fan, fan)
+        start = mesh.first[:-1][face]
+        a, b, c = mesh.nodes[start], mesh.nodes[start + step + 1], mesh.nodes[start + step + 2]
+        inner = face < len(mesh.neighbour)
+        # a face leads out of its owner: the triangle is turned for the centre of the owner, not for the neighbour's
+        out = np.stack([a, c, b, len(mesh.points) + mesh.owner[face]], axis=1)
+        cell = mesh.neighbour[face[inner]]
+        into = np.stack([a[inner], b[inner], c[inner], len(mesh.points) + cell], axis=1)
+        return np.concatenate([out, into])
