@@ -52,6 +52,7 @@ class Link:
             except OSError:
                 near.close()
                 continue
+            far.settimeout(None)
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:

@@ -89,11 +89,12 @@ def test_jobs_outlive_the_controller(bench: Bench, machine: OneMachine) -> None:
     assert handle
     time.sleep(7.5)  # the controller has written it down
     machine.do("kill", "slurmctld")
-    bench.executor.round()
-    bench.executor.round()
-    assert bench.executor.poll([handle])[handle] in {JobState.UNKNOWN, JobState.RUNNING}
-    assert attempt.outcome() is None, "a controller that is away says nothing about the job"
-    machine.do("start", "slurmctld")
+    try:
+        bench.executor.round()
+        assert bench.executor.poll([handle])[handle] in {JobState.UNKNOWN, JobState.RUNNING}
+        assert attempt.outcome() is None, "a controller that is away says nothing about the job"
+    finally:
+        machine.do("start", "slurmctld")
     bench.ended(handle)
     bench.done(attempt)
 
@@ -157,15 +158,20 @@ def test_a_job_that_waits_is_cancelled_before_it_begins(bench: Bench, machine: O
         machine.ask("scontrol", "update", "partition=main", "state=up")
 
 
-def test_a_full_scratch_is_told_as_such(bench: Bench, disk_of: Callable[[int], Path]) -> None:
-    disk = disk_of(12)
-    hub = bench.another(name="full", scratch=str(disk / "scratch"))
+def test_a_full_scratch_is_told_as_such(
+    one_machine: OneMachine, tmp_path: Path, disk_of: Callable[[int], Path]
+) -> None:
+    """On nodes that see mounts made later."""
+    bench = Bench(one_machine, tmp_path)
+    hub = bench.another(scratch=str(disk_of(12) / "scratch"))
     small = bench.attempt("head -c 20000000 /dev/zero >out/a.bin || exit 1")
     bench.ended(hub.submit(small), hub)
-    assert failure(small).code == "disk-full"
+    assert failure(small).code == "disk-full", failure(small)
     large = bench.attempt(size=20_000_000)
     bench.ended(hub.submit(large), hub)
-    assert failure(large).code == "disk-full"
+    assert failure(large).code == "disk-full", failure(large)
+    hub.close()
+    bench.link.close()
 
 
 def test_a_result_that_was_changed_is_not_taken(bench: Bench) -> None:
