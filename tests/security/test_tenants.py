@@ -18,7 +18,7 @@ from hub.store import Caller, NewRun, NewStudy
 
 @dataclass
 class Owned:
-    """What an organisation has: tokens of its members, and of `engineer` an uploaded part, a finished run, a study, a draft."""
+    """What an organisation has: tokens of its members; a part, a finished run, a study and a draft of `engineer`."""
 
     tokens: dict[str, str]
     file: str

@@ -38,7 +38,7 @@ METHOD = "quadratic against cubic elements"
 POINTS = 600
 
 NO_BAR = Words(
-    en="No error bar: the flow was solved on one mesh. A study over meshes (`officina sweep`) gives one.",
+    en="No error bar: the flow was solved on one mesh. A study over meshes (`officina study mesh`) gives one.",
     it="Senza barra d'errore: il flusso è stato risolto su una sola mesh. Uno studio su più mesh ne dà una.",
 )
 NO_BAR_IN_TIME = Words(
@@ -68,6 +68,7 @@ def make(bound: BoundCase, whole: Part, attempt: Attempt) -> Answer | None:
     shown = fields(found)
     output.write(whole, shown, attempt.out / "fields.vtu")
     clock.done()
+    notes = _notes(found)
     memory = 1024 * int(whole.mesh.comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
     if whole.mesh.comm.rank:
         return None
@@ -77,7 +78,7 @@ def make(bound: BoundCase, whole: Part, attempt: Attempt) -> Answer | None:
         checks=checks,
         views=views(found),
         curves=tuple(curves),
-        notes=_notes(found),
+        notes=notes,
         unknowns=found.unknowns,
         iterations=found.convergence.steps if found.convergence else found.steps,
         seconds=clock.seconds,
@@ -322,14 +323,16 @@ def _cut(found: Solved) -> Section:
 
 
 def _notes(found: Solved) -> tuple[Words, ...]:
+    """What is to be said besides. Collective."""
     notes = [Words(en=d, it=d) for d in found.doubts]
     if found.bound.params.turbulence == "wale":
         notes.append(
             Words(
                 en="Eddies larger than the cells are resolved, smaller ones modelled (WALE). Trust means only where "
-                "y+ is about 1 and the averages run over many eddies; for walls at high Reynolds numbers use cfd.rans.",
+                "y+ is about 1 and the averages run over many eddies; for walls at high Reynolds numbers use "
+                "cfd.openfoam.",
                 it="I vortici più grandi delle celle sono risolti, i più piccoli modellati (WALE). Le medie valgono "
-                "solo con y+ circa 1 e tempi di media lunghi; per pareti ad alto Reynolds usare cfd.rans.",
+                "solo con y+ circa 1 e tempi di media lunghi; per pareti ad alto Reynolds usare cfd.openfoam.",
             )
         )
     if found.flow.dim == 2:

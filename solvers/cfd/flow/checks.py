@@ -216,7 +216,7 @@ def _time(params: Params) -> Iterator[Problem]:
                 "turbulence",
                 "wale in a steady run",
                 "regime: unsteady, for large eddies are resolved in time",
-                "For the steady mean of a turbulent flow use the solver cfd.rans.",
+                "For the steady mean of a turbulent flow use the solver cfd.openfoam.",
                 "steady-les",
             )
 
@@ -295,7 +295,7 @@ def judge_reynolds(bound: BoundCase, reynolds: float) -> Iterator[Problem]:
             where="parameters.regime",
             found=f"a steady laminar flow at a Reynolds number of {reynolds:.3g}",
             expected=f"at most {NOT_STEADY:g}: above that the flow is turbulent and never at rest",
-            todo="Use the solver cfd.rans for its mean, or regime: unsteady with turbulence: wale.",
+            todo="Use the solver cfd.openfoam for its mean, or regime: unsteady with turbulence: wale.",
             code="turbulent",
         )
     elif steady and reynolds > DOUBTFUL:
@@ -303,7 +303,7 @@ def judge_reynolds(bound: BoundCase, reynolds: float) -> Iterator[Problem]:
             where="parameters.regime",
             found=f"a steady laminar flow at a Reynolds number of {reynolds:.3g}",
             expected=f"less than {DOUBTFUL:g}, where pipes may turn turbulent",
-            todo="The answer holds if the flow stays laminar; compare with cfd.rans.",
+            todo="The answer holds if the flow stays laminar; compare with cfd.openfoam.",
             severity="warning",
             code="maybe-turbulent",
         )
@@ -312,7 +312,7 @@ def judge_reynolds(bound: BoundCase, reynolds: float) -> Iterator[Problem]:
             where="parameters.turbulence",
             found=f"resolved eddies at a Reynolds number of {reynolds:.3g}",
             expected=f"at most {NOT_RESOLVED:g} for walls that a mesh of this kind can resolve",
-            todo="Use the solver cfd.rans.",
+            todo="Use the solver cfd.openfoam.",
             code="turbulent",
         )
     elif not steady and reynolds > NOT_STEADY and bound.params.turbulence == "none":
@@ -320,7 +320,7 @@ def judge_reynolds(bound: BoundCase, reynolds: float) -> Iterator[Problem]:
             where="parameters.turbulence",
             found=f"no model of turbulence at a Reynolds number of {reynolds:.3g}",
             expected="turbulence: wale, or a mesh that resolves the smallest eddies",
-            todo="Set turbulence: wale, or use cfd.rans.",
+            todo="Set turbulence: wale, or use cfd.openfoam.",
             severity="warning",
             code="no-model",
         )

@@ -94,7 +94,7 @@ def test_viscosity_zero_is_refused() -> None:
 
 def test_a_turbulent_flow_is_sent_to_its_solver() -> None:
     found = problems([{**IN, "velocity": "3 m/s"}, OUT], parameters={"reference_length": "20 mm"})
-    assert "cfd.rans" in found["turbulent"].todo
+    assert "cfd.openfoam" in found["turbulent"].todo
 
 
 def test_an_opening_without_a_condition_is_warned_of() -> None:

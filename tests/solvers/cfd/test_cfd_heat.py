@@ -135,7 +135,7 @@ def test_too_fast_for_a_steady_flow_is_said_before_it_is_solved() -> None:
     with pytest.raises(StageError) as caught:
         solution.prepare(case, solution.Bodies(case, part), 2)
     assert caught.value.code == "turbulent"
-    assert "cfd.rans" in caught.value.hint
+    assert "cfd.openfoam" in caught.value.hint
 
 
 def test_means_over_time_know_their_error() -> None:
