@@ -1,0 +1,120 @@
+"""Two hundred jobs, each with its own random schedule of faults, through a link that breaks and hubs that are killed.
+
+Every job ends in the state that is true of it: nothing runs twice, nothing is lost, nothing is said that is not so.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import Bench
+from one_machine import OneMachine
+
+from hub.executor import Handle, JobState
+from hub.runfolder import Attempt, Done, Failure
+
+#: Jobs, seconds after which no more faults are made, and seconds after which all must have ended.
+JOBS, FAULTS, LIMIT = 200, 60.0, 240.0
+#: A failure that a stage tells itself.
+DIVERGED = """cd "$1"; echo $$ >>starts; sleep {seconds}
+printf '{{"code": "diverged", "message": "The residual grew."}}' >FAILED.part; mv FAILED.part FAILED; exit 3"""
+
+
+class Plan(NamedTuple):
+    """What is to happen to a job: when it is submitted (again), cancelled, and how it ends by itself."""
+
+    attempt: Attempt
+    submits: tuple[float, ...]
+    cancel: float | None
+    good: bool
+
+
+def plan(bench: Bench, dice: random.Random) -> Plan:
+    good, seconds = dice.random() < 0.8, round(dice.uniform(0, 0.6), 2)
+    attempt = bench.attempt(f"sleep {seconds}; echo it >out/a.bin")
+    if not good:
+        program = DIVERGED.format(seconds=seconds)
+        job = attempt.job().model_copy(update={"argv": ("sh", "-c", program, "stage")})
+        (attempt.folder / "job.json").write_text(job.model_dump_json())
+    first = dice.uniform(0, FAULTS * 0.6)
+    again = tuple(first + dice.uniform(0, 10) for _ in range(dice.choice((0, 0, 1, 2))))
+    cancel = first + dice.uniform(0, 8) if dice.random() < 0.15 else None
+    return Plan(attempt, (first, *again), cancel, good)
+
+
+def hub(bench: Bench) -> int:
+    """A hub in a process of its own, which makes rounds until it is killed."""
+    if child := os.fork():
+        return child
+    try:
+        executor = bench.another()
+        while True:
+            executor.round()
+            time.sleep(0.1)
+    finally:
+        os._exit(1)
+
+
+def bury(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_two_hundred_schedules_of_faults(one_machine: OneMachine, tmp_path: Path) -> None:
+    seed = int(os.environ.get("OFFICINA_SEED", "5"))
+    dice, bench = random.Random(seed), Bench(one_machine, tmp_path)
+    plans = [plan(bench, dice) for _ in range(JOBS)]
+    events = [(at, "submit", p.attempt) for p in plans for at in p.submits]
+    events += [(p.cancel, "cancel", p.attempt) for p in plans if p.cancel is not None]
+    events += [(dice.uniform(1, FAULTS), "kill hub", None) for _ in range(10)]
+    events += [(dice.uniform(1, FAULTS), "cut", None) for _ in range(10)]
+    events += [(dice.uniform(1, FAULTS), "cut soon", None) for _ in range(10)]
+    events += [(FAULTS / 2, "sshd", None), (FAULTS * 2 / 3, "slurmctld", None)]
+    events.sort(key=lambda event: event[0])
+    front, began, child = bench.executor, time.monotonic(), hub(bench)
+    try:
+        for at, what, attempt in events:
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            if what == "submit" and attempt:
+                front.submit(attempt)
+            elif what == "cancel" and attempt:
+                front.cancel(Handle(attempt.job().name))
+            elif what == "kill hub":
+                bury(child)
+                child = hub(bench)
+            elif what == "cut":
+                bench.link.cut()
+                bench.link.heal()
+            elif what == "cut soon":
+                bench.link.heal()
+                bench.link.budget = dice.randrange(1000, 200_000)
+            else:
+                one_machine.do("kill", what)
+                one_machine.do("start", what)
+            if not bench.link.whole:
+                bench.link.heal()
+        bench.link.heal()
+        names = [Handle(p.attempt.job().name) for p in plans]
+        while not all(s is JobState.ENDED for s in front.poll(names).values()):
+            left = [n for n, s in front.poll(names).items() if s is not JobState.ENDED]
+            assert time.monotonic() < began + LIMIT, f"seed {seed}: {len(left)} left, {front.record(left[0])}"
+            time.sleep(0.3)
+    finally:
+        bury(child)
+        bench.link.close()
+    for p in plans:
+        outcome, starts = p.attempt.outcome(), p.attempt.folder / "starts"
+        ran = len(starts.read_text().split()) if starts.exists() else 0
+        about = f"seed {seed}, {p}: {outcome}"
+        assert ran <= 1, f"ran {ran} times: {about}"
+        if isinstance(outcome, Done):
+            assert p.good and ran == 1, about
+        else:
+            assert isinstance(outcome, Failure), about
+            codes = {"diverged"} if not p.good else set[str]()
+            assert outcome.code in codes | ({"cancelled"} if p.cancel is not None else set()), about
