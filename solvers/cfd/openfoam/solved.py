@@ -202,7 +202,11 @@ class Solved:
             fields["y_plus"] = (nothing, self.at_points(self._read("yPlus"), on_walls_only=True))
         grid, centres = self._grid()
         for name, (inside, values) in fields.items():
-            shown = np.concatenate([values, inside]) if centres else values[: grid.GetNumberOfPoints()]
+            shown = (
+                np.concatenate([values, inside, self._middles(values)])
+                if centres
+                else values[: grid.GetNumberOfPoints()]
+            )
             array = numpy_to_vtk(np.ascontiguousarray(shown), deep=True)
             array.SetName(name)
             grid.GetPointData().AddArray(array)
@@ -225,7 +229,10 @@ class Solved:
         width = 3 if part.dimension == 2 else 4
         centres = not (len(part.cells) and mesh.cells == len(part.cells))
         if centres:
-            corners, points = self._pyramids(), np.concatenate([mesh.points, self.cell_centres])
+            corners, points = (
+                self._pyramids(),
+                np.concatenate([mesh.points, self.cell_centres, self._middles(mesh.points)]),
+            )
         else:
             used, corners = np.unique(part.cells[:, :width], return_inverse=True)
             corners, points = corners.reshape(-1, width), mesh.points[: len(used)]
@@ -239,18 +246,39 @@ class Solved:
         grid.SetCells({3: 5, 4: 10}[width], cells)
         return grid, centres
 
+    @cached_property
+    def _many_sided(self) -> Integers:
+        """Faces of more than four nodes, as beside smaller cells: some of their nodes are in line."""
+        return np.flatnonzero(np.diff(self.mesh.first) > 4).astype(np.int32)
+
+    def _middles(self, values: Reals) -> Reals:
+        """Means (n, ...) of values at points over the nodes of each many-sided face."""
+        mesh = self.mesh
+        pieces = [values[mesh.nodes[mesh.first[f] : mesh.first[f + 1]]].mean(axis=0) for f in self._many_sided]
+        return np.array(pieces).reshape(len(pieces), *values.shape[1:])
+
     def _pyramids(self) -> Integers:
-        """Tetrahedra (n, 4) from the triangles of each face to the centres of its cells, numbered after the points."""
+        """Tetrahedra (n, 4) from the triangles of each face to the centres of its cells.
+
+        Points are numbered first, then cells, then the middles of many-sided faces.
+        """
         mesh = self.mesh
         count = np.diff(mesh.first)
-        fan = count - 2
+        many = self._many_sided
+        fan = np.where(count > 4, 0, count - 2)
         face = np.repeat(np.arange(len(count)), fan)
         step = np.arange(len(face)) - np.repeat(np.cumsum(fan) - fan, fan)
         start = mesh.first[:-1][face]
-        a, b, c = mesh.nodes[start], mesh.nodes[start + step + 1], mesh.nodes[start + step + 2]
+        triangles = np.stack([mesh.nodes[start], mesh.nodes[start + step + 1], mesh.nodes[start + step + 2]], axis=1)
+        after = np.arange(1, len(mesh.nodes) + 1)
+        after[mesh.first[1:] - 1] = mesh.first[:-1]
+        around = np.repeat(np.arange(len(count)), count)
+        of_many = np.flatnonzero(count[around] > 4)
+        middle = np.repeat(len(mesh.points) + mesh.cells + np.arange(len(many)), count[many])
+        rings = np.stack([mesh.nodes[of_many], mesh.nodes[after[of_many]], middle], axis=1)
+        face, triangles = np.r_[face, around[of_many]], np.concatenate([triangles, rings])
         inner = face < len(mesh.neighbour)
         # a face leads out of its owner: the triangle is turned for the centre of the owner, not for the neighbour's
-        out = np.stack([a, c, b, len(mesh.points) + mesh.owner[face]], axis=1)
-        cell = mesh.neighbour[face[inner]]
-        into = np.stack([a[inner], b[inner], c[inner], len(mesh.points) + cell], axis=1)
+        out = np.column_stack([triangles[:, [0, 2, 1]], len(mesh.points) + mesh.owner[face]])
+        into = np.column_stack([triangles[inner], len(mesh.points) + mesh.neighbour[face[inner]]])
         return np.concatenate([out, into])

@@ -9,6 +9,8 @@ import pytest
 from ducts import pipe
 from openfoam_cases import attempt, case, needed, run
 from rectangles import rectangle
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
 
 from hub.case import read
 from hub.meshfile import MeshFile
@@ -148,3 +150,17 @@ def test_drag_of_a_cube_in_hexahedra(tmp_path: Path) -> None:
     assert abs(found["quantities"]["lift_coefficient"]["value"]) < 0.1
     assert math.isfinite(found["quantities"]["max_speed"]["value"])
     assert found["views"][0]["kind"] == "section"
+    assert volume_drawn(done.out / "fields.vtu") == pytest.approx(1.1 * 0.3 * 0.6 - 0.1 * 0.05 * 0.1, rel=1e-3)
+
+
+def volume_drawn(file: Path) -> float:
+    """Of the tetrahedra in a VTU file, which must all be the right way round [m3]."""
+    reader = vtkXMLUnstructuredGridReader()
+    reader.SetFileName(str(file))
+    reader.Update()
+    grid = reader.GetOutput()
+    points = vtk_to_numpy(grid.GetPoints().GetData())
+    a, b, c, d = points[vtk_to_numpy(grid.GetCells().GetConnectivityArray()).reshape(-1, 4)].transpose(1, 0, 2)
+    volumes = np.einsum("ij,ij->i", np.cross(b - a, c - a), d - a) / 6
+    assert volumes.min() > -1e-6 * volumes.max()
+    return float(volumes.sum())
