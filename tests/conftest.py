@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py  # noqa: F401 - first of the three libraries here that bring an HDF5 of their own
 import pytest
 from one_machine import OneMachine
 from serving import Hub, serve
