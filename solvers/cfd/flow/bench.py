@@ -6,7 +6,7 @@ against the published values and the CPU seconds on one core for meshing and sol
 out; then how much sooner Officina is as good as OpenFOAM ever was. The error compared is the worst of the quantities,
 each in parts of its own tolerance, so that no lucky crossing of one of them counts.
 
-References: G. Nabh (1998), D. Capatina et al. and V. John as kept by the FeatFlow group, TU Dortmund (2D-1); V. John,
+References: G. Nabh, PhD thesis, Heidelberg 1998, as kept by the FeatFlow group, TU Dortmund (2D-1); V. John,
 Int. J. Numer. Meth. Fluids 44 (2004) 777-788 (2D-3); M. Braack, T. Richter, Comput. Fluids 35 (2006) 372-392 (3D-1Z).
 """
 
