@@ -8,6 +8,7 @@ not arrive says nothing about the command, which may still run.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import socket
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -73,10 +75,12 @@ class Transport(ABC):
 
         Raises Unreachable, OSError.
         """
-        part, digest = f"{target}.part", sha256(source)
+        part, patience = f"{target}.part", 60 + source.stat().st_size / 2e7
         for _ in range(2):  # what an earlier try left may belong to something else
-            self._upload(source, part)
-            ran = self.run(["sh", "-c", _CHECK, "sh", part, digest, target], timeout=60 + source.stat().st_size / 2e7)
+            with ThreadPoolExecutor(1) as beside:
+                digest = beside.submit(sha256, source)
+                self._upload(source, part)
+            ran = self.run(["sh", "-c", _CHECK, "sh", part, digest.result(), target], timeout=patience)
             if ran.code == 0:
                 return
         raise OSError(f"{source.name} could not be uploaded: {excerpt(ran.err or 'it arrives changed')}")
@@ -89,8 +93,7 @@ class Transport(ABC):
         part = target.with_name(f".{target.name}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):
-            self._download(source, part)
-            if sha256(part) == digest:
+            if self._download(source, part) == digest:
                 part.replace(target)
                 return
             part.unlink()
@@ -100,7 +103,8 @@ class Transport(ABC):
     def _upload(self, source: Path, part: str) -> None: ...
 
     @abstractmethod
-    def _download(self, source: str, part: Path) -> None: ...
+    def _download(self, source: str, part: Path) -> str:
+        """Returns the sha256 of the whole."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -132,8 +136,9 @@ class LocalShell(Transport):
     def _upload(self, source: Path, part: str) -> None:
         shutil.copyfile(source, part)
 
-    def _download(self, source: str, part: Path) -> None:
+    def _download(self, source: str, part: Path) -> str:
         shutil.copyfile(source, part)
+        return sha256(part)
 
     def close(self) -> None:
         pass
@@ -298,7 +303,7 @@ class Ssh(Transport):
                 while piece := stream.read(PIECE):
                     target.write(piece)
 
-    def _download(self, source: str, part: Path) -> None:
+    def _download(self, source: str, part: Path) -> str:
         files = self._sftp()
         with self._unbroken():
             size = files.stat(source).st_size or 0
@@ -306,12 +311,16 @@ class Ssh(Transport):
             if here > size:
                 part.unlink()
                 here = 0
-            with files.open(source, "rb") as stream, part.open("ab") as target:
+            with files.open(source, "rb") as stream, part.open("a+b") as target:
+                target.seek(0)
+                digest = hashlib.file_digest(target, "sha256")
                 stream.seek(here)
                 if here < size:
                     stream.prefetch(size)
                 while piece := stream.read(PIECE):
                     target.write(piece)
+                    digest.update(piece)
+            return digest.hexdigest()
 
 
 def _close(what: paramiko.Transport | socket.socket) -> None:
