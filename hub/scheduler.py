@@ -150,11 +150,11 @@ def why(
         return None
     if failed is not None:
         return failed
-    if done:
+    if done:  # as after a controller that was killed: one of the two is wrong, and the case is not to blame
         return Failure(
-            code="crashed",
+            code="lost",
             message=f"The job wrote a result, and {cluster} says that it failed all the same.",
-            hint="The log has the details.",
+            hint="It is run again by itself.",
         )
     tail = next((line for line in reversed(said.strip().splitlines()) if line.strip()), "")
     return Failure(

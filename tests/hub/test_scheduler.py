@@ -36,7 +36,7 @@ def test_success_needs_the_result_and_the_word() -> None:
     assert end("COMPLETED", done=True) == end(None, done=True) == ""
     assert end("TIMEOUT", done=True) == "time-limit", "a marker alone is not enough: a trap may have written it"
     assert end("NODE_FAIL", done=True) == "lost"
-    assert end("FAILED", done=True) == "crashed"
+    assert end("FAILED", done=True) == "lost", "the two do not agree: a fresh attempt"
 
 
 def test_who_knows_best_is_believed() -> None:
