@@ -6,7 +6,9 @@ as it is solved, and importing a library that knows every format takes longer th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +47,7 @@ def gather(part: Part, values: Reals) -> Reals | None:
 
 def write(part: Part, fields: dict[str, Reals], file: Path) -> None:
     """Write fields, an array (local geometry nodes, k) or (local geometry nodes,) each, as a VTU file. Collective."""
-    whole = {name: gather(part, _spatial(values)) for name, values in fields.items()}
+    whole = {name: gather(part, spatial(values)) for name, values in fields.items()}
     if part.mesh.comm.rank == 0:
         cells = part.file.cells
         count, corners = cells.shape
@@ -78,7 +80,52 @@ def write(part: Part, fields: dict[str, Reals], file: Path) -> None:
             stream.write(b"\n</AppendedData></VTKFile>\n")
 
 
-def _spatial(values: Reals) -> Reals:
+def write_moving(points: Reals, cells: npt.NDArray, frames: Sequence[Path], file: Path) -> None:
+    """Fields of a mesh that stands still as temporal VTKHDF.
+
+    points (n, 3) [m]; cells (m, k); frames : npz files of ``time`` [s] and fields (n,) or (n, 3), in their order
+    """
+    import h5py
+
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 2, "shuffle": True}
+    count = len(frames)
+    with h5py.File(file, "w") as h:
+        root = h.create_group("VTKHDF")
+        root.attrs["Version"] = np.array([2, 2])
+        root.attrs.create("Type", b"UnstructuredGrid", dtype=h5py.string_dtype("ascii", 16))
+        root.create_dataset("NumberOfPoints", data=[len(points)])
+        root.create_dataset("NumberOfCells", data=[len(cells)])
+        root.create_dataset("NumberOfConnectivityIds", data=[cells.size])
+        root.create_dataset("Points", data=points.astype(np.float32), **packed)
+        root.create_dataset("Connectivity", data=cells.ravel().astype(np.int64), **packed)
+        root.create_dataset("Offsets", data=np.arange(len(cells) + 1, dtype=np.int64) * cells.shape[1], **packed)
+        root.create_dataset("Types", data=np.full(len(cells), CELLS[cells.shape[1]], dtype=np.uint8), **packed)
+        data, times = root.create_group("PointData"), []
+        for i, frame in enumerate(frames):
+            with np.load(frame, allow_pickle=False) as arrays:
+                times.append(float(arrays["time"]))
+                for name in (n for n in arrays.files if n != "time"):
+                    values = arrays[name]
+                    if not i:
+                        shape = (count * len(points), *values.shape[1:])
+                        chunk = (len(points), *values.shape[1:])
+                        data.create_dataset(name, shape, np.float32, chunks=chunk, **packed)
+                    data[name][i * len(points) : (i + 1) * len(points)] = values
+        steps = root.create_group("Steps")
+        steps.attrs["NSteps"] = count
+        steps.create_dataset("Values", data=times)
+        steps.create_dataset("NumberOfParts", data=np.ones(count, np.int64))
+        # every step has the first one's mesh
+        for name in ("PartOffsets", "PointOffsets"):
+            steps.create_dataset(name, data=np.zeros(count, np.int64))
+        for name in ("CellOffsets", "ConnectivityIdOffsets"):
+            steps.create_dataset(name, data=np.zeros((count, 1), np.int64))
+        places = steps.create_group("PointDataOffsets")
+        for name in data:
+            places.create_dataset(name, data=np.arange(count, dtype=np.int64) * len(points))
+
+
+def spatial(values: Reals) -> Reals:
     """Vectors of a plane get the third component without which viewers do not take them for vectors."""
     return np.pad(values, ((0, 0), (0, 1))) if values.ndim == 2 and values.shape[1] == 2 else values
 

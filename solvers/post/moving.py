@@ -71,13 +71,25 @@ class Film:
     def _look(self) -> scene.View:
         """The eye stands still, and sees all that happens."""
         if not self._grains:
-            cut = self._cut(Fields(self._data(self.steps[0])[0]))
-            return scene.View.fit(cut.points, tuple(cut.normal), SIZE, (24, 24))
+            cut = self._first
+            return scene.View.fit(cut.points, tuple(cut.normal), self._size, (24, 24))
         everything = [grains.Grains.of(self._data(step)[0]) for step in (self.steps[0], self.steps[-1])]
         both = grains.Grains(
             np.concatenate([g.points for g in everything]), np.concatenate([g.radii for g in everything]), {}
         )
         return grains.look(both, self.surface, SIZE, (24, 24))
+
+    @cached_property
+    def _first(self) -> Cut:
+        return self._cut(Fields(self._data(self.steps[0])[0]))
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        """Of a frame: a long duct needs no height [px]."""
+        if self._grains:
+            return SIZE
+        seen = scene.View.fit(self._first.points, tuple(self._first.normal), SIZE, (24, 24))
+        return SIZE[0], min(SIZE[1], max(120, 48 + round(float(np.ptp(seen.pixels(self._first.points)[:, 1])))))
 
     def _cut(self, fields: Fields) -> Cut:
         if fields.flat:
@@ -96,7 +108,7 @@ class Film:
             values = scalar(cut.values[self.view.field], self.view.component)
             made.surface(cut.points, cut.triangles, values=values, table=self._painting.range.table, lit=False)
             made.lines(cut.points, feature_edges(cut.points, cut.triangles), width=1.0)
-        sheet = Sheet(SIZE[0], SIZE[1] + CAPTION)
+        sheet = Sheet(self._size[0], self._size[1] + CAPTION)
         sheet.paste(made.draw(self._look, quick=self._grains), (0, CAPTION))
         sheet.text((16, CAPTION / 2), f"t = {self.language.quantity(time, 's', digits=3)}", 24, anchor="lm", bold=True)
         return sheet.image
@@ -113,9 +125,9 @@ class Film:
         columns = 2
         rows = -(-len(chosen) // columns)
         scale: Range | None = None if self._painting.kinds else self._painting.range
-        sheet = Sheet(columns * SIZE[0], rows * (SIZE[1] + CAPTION))
+        sheet = Sheet(columns * self._size[0], rows * (self._size[1] + CAPTION))
         for i, step in enumerate(chosen):
-            at = (i % columns * SIZE[0], i // columns * (SIZE[1] + CAPTION))
+            at = (i % columns * self._size[0], i // columns * (self._size[1] + CAPTION))
             sheet.image.paste(self.frame(step), at)
         if scale:
             bar = colour_scale(scale.low, scale.high, scale.beyond, scale.colours, scale.unit, self.language)

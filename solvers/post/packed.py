@@ -115,7 +115,7 @@ def _valued(
 def _skin(pack: Pack, fields: Fields, answer: Answer, low: Floats, high: Floats, language: Language) -> None:
     wanted: dict[str, tuple[Floats, View]] = {}
     for view in answer.views:
-        if view.field in fields.surface and len(wanted) < SCALARS:
+        if view.field in fields.surface and len(wanted) < SCALARS and view.kind != "moving":
             wanted.setdefault(view.name, (scalar(fields.surface[view.field], view.component), view))
     warps = [v.warp for v in answer.views if v.warp in fields.surface]
     warp = fields.surface[warps[0]] if warps and warps[0] else None

@@ -236,7 +236,8 @@ def _mesh(case: Mapping[str, Any], mesh: Mapping[str, Any], answer: Answer, lang
     if answer.seconds:
         rows.append([say("solve_time"), f"{language.number(sum(answer.seconds.values()), 1)}\u00a0s"])
     if answer.peak_memory:
-        rows.append([say("memory"), language.quantity(answer.peak_memory, "byte")])
+        each = language.quantity(answer.peak_memory / max(answer.unknowns, 1), "byte")
+        rows.append([say("memory"), say("memory_each", language.quantity(answer.peak_memory, "byte"), each)])
     return rows
 
 

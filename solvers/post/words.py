@@ -58,6 +58,7 @@ WORDS: dict[str, dict[str, str]] = {
     "iterations": {"en": "Iterations", "it": "Iterazioni"},
     "solve_time": {"en": "Time of the solution", "it": "Tempo di soluzione"},
     "memory": {"en": "Peak memory", "it": "Memoria massima"},
+    "memory_each": {"en": "{}, {} for each unknown", "it": "{}, {} per incognita"},
     "checks": {"en": "Checks of this run", "it": "Verifiche di questo calcolo"},
     "check": {"en": "Check", "it": "Verifica"},
     "limit": {"en": "Limit", "it": "Limite"},
@@ -217,6 +218,13 @@ METHODS = {
     "ZZ goal estimate and recovery gap": "stima ZZ mirata e scarto di ricostruzione",
     "recovery gap x2 and ZZ energy estimate, scaled": "scarto di ricostruzione ×2 e stima energetica ZZ, in scala",
     "CAD volume against mesh volume": "volume nel CAD contro volume della mesh",
+    "quadratic against cubic elements": "elementi quadratici contro cubici",
+    "steps twice as long and quadratic elements": "passi doppi ed elementi quadratici",
+    "steps twice as long and quadratic elements; batch means": "passi doppi ed elementi quadratici; medie a gruppi",
+    "steps twice as long, not the mesh": "passi doppi, non la mesh",
+    "steps twice as long, not the mesh; batch means": "passi doppi, non la mesh; medie a gruppi",
+    "batch means, statistical only": "medie a gruppi, solo statistica",
+    "as given": "come dato",
 }
 
 

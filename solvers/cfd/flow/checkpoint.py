@@ -25,7 +25,6 @@ from scipy.spatial import KDTree
 from hub.solver import StageError
 from solvers.cfd.flow.unsteady import Controller, March
 
-FILE = "flow.npz"
 #: Steps between checkpoints: a number and not a time, so that runs that were interrupted take the same steps.
 EVERY = 50
 #: How far apart two nodes may be to be one, as part of the size of the domain.
@@ -33,38 +32,45 @@ SAME = 1e-9
 
 
 def save(
-    folder: Path, march: March, fields: Mapping[str, fem.Function] | None = None, data: Mapping[str, Any] | None = None
+    folder: Path,
+    march: March,
+    fields: Mapping[str, fem.Function] | None = None,
+    data: Mapping[str, Any] | None = None,
+    name: str = "flow",
 ) -> None:
     """Write what `march` can go on from into `folder`, made if need be. Collective.
 
     fields : more functions of Lagrange spaces to keep (temperatures); data : plain data (sums of averages)
+    name : of the file, for runs that keep several
     """
     comm = march.comm
     arrays: dict[str, Reals] = {}
-    for name, (space, values) in {**_of(march), **_spaces(fields or {})}.items():
+    for field, (space, values) in {**_of(march), **_spaces(fields or {})}.items():
         own = space.dofmap.index_map.size_local
         pieces = comm.gather((space.tabulate_dof_coordinates()[:own], values[:own]))
         if pieces is not None:
-            arrays[f"{name}/places"] = np.concatenate([x for x, _ in pieces])
-            arrays[f"{name}/values"] = np.concatenate([v for _, v in pieces])
+            arrays[f"{field}/places"] = np.concatenate([x for x, _ in pieces])
+            arrays[f"{field}/values"] = np.concatenate([v for _, v in pieces])
     march.refresh()
     if comm.rank == 0:
         control = {"t": march.flow.t, **asdict(march.control)}
         head = json.dumps({"mesh": _mesh(march), "control": control, "data": dict(data or {})})
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{FILE}.part"
+        part = folder / f".{name}.part"
         with part.open("wb") as stream:
             np.savez(stream, head=np.frombuffer(head.encode(), dtype=np.uint8), **arrays)
-        part.replace(folder / FILE)
+        part.replace(folder / f"{name}.npz")
     comm.barrier()
 
 
-def load(folder: Path | None, march: March, fields: Mapping[str, fem.Function] | None = None) -> dict[str, Any] | None:
+def load(
+    folder: Path | None, march: March, fields: Mapping[str, fem.Function] | None = None, name: str = "flow"
+) -> dict[str, Any] | None:
     """Put `march` and `fields` where the checkpoint in `folder` left them; its data, or None if there is none.
 
     Collective. Raises StageError if the file is of another mesh or cannot be read.
     """
-    file = None if folder is None else folder / FILE
+    file = None if folder is None else folder / f"{name}.npz"
     if not march.comm.bcast(file is not None and file.is_file()):
         return None
     assert file is not None
@@ -74,12 +80,12 @@ def load(folder: Path | None, march: March, fields: Mapping[str, fem.Function] |
             if head["mesh"] != _mesh(march):
                 raise ValueError("it is of another mesh")
             size = float(np.ptp(march.boundary.x, axis=0).max())
-            for name, (space, values) in {**_of(march), **_spaces(fields or {})}.items():
+            for field, (space, values) in {**_of(march), **_spaces(fields or {})}.items():
                 places = space.tabulate_dof_coordinates()[: len(values)]
-                far, row = KDTree(arrays[f"{name}/places"]).query(places)
+                far, row = KDTree(arrays[f"{field}/places"]).query(places)
                 if len(far) and far.max() > SAME * size:
-                    raise ValueError(f"{name} is of another space")
-                values[:] = arrays[f"{name}/values"][row]
+                    raise ValueError(f"{field} is of another space")
+                values[:] = arrays[f"{field}/values"][row]
     except (OSError, ValueError, KeyError) as error:
         raise StageError(
             "checkpoint", f"The checkpoint of the earlier attempt cannot be used: {error}.", "Run the case again."
@@ -96,6 +102,7 @@ def _of(march: March) -> dict[str, tuple[fem.FunctionSpace, Reals]]:
     vectors = {
         "u": flow.u.x.array,
         "before": march.before,
+        "earlier": march.earlier,
         "force": flow.force.x.array,
         "reaction": flow.reaction.x.array,
     }

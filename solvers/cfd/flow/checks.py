@@ -29,13 +29,16 @@ DOUBTFUL, NOT_STEADY, NOT_RESOLVED = 2.0e3, 4.0e3, 2.0e5
 
 #: What a quantity needs: kinds that need a selection, a point, both, heat, a scalar.
 _ON = {"volume_flow", "mass_flow", "force", "force_coefficient", "moment", "wall_shear_stress", "heat_flow", "nusselt"}
-_ON |= {"uniformity", "reattachment"}
+_ON |= {"uniformity", "reattachment", "frequency", "strouhal"}
 _AT = {"velocity", "moment", "reattachment"}
 _EITHER = {"pressure", "pressure_drop", "concentration", "residence_time"}
+_SWINGING = ("frequency", "strouhal")
 _COMPONENTS = {
     "velocity": ("magnitude", "x", "y", "z"),
     "force": ("magnitude", "x", "y", "z"),
     "force_coefficient": ("x", "y", "z"),
+    "frequency": ("x", "y", "z"),
+    "strouhal": ("x", "y", "z"),
     "moment": ("x", "y", "z"),
     "wall_shear_stress": ("mean", "max"),
     "reattachment": ("x", "y", "z"),
@@ -347,10 +350,12 @@ def _wanted(bound: BoundCase, where: str, wanted: Wanted) -> Iterator[Problem]:
     allowed = _COMPONENTS.get(kind, ())
     if wanted.component is not None and wanted.component not in allowed:
         yield wrong("component", wanted.component, f"one of {', '.join(allowed)}" if allowed else "no component")
-    if wanted.component is None and kind in ("force_coefficient", "moment", "reattachment"):
+    if wanted.component is None and kind in ("force_coefficient", "moment", "reattachment", *_SWINGING):
         yield wrong("component", "nothing", f"one of {', '.join(allowed)}")
     if wanted.component == "z" and bound.case.domain.kind == "plane" and kind != "moment":
         yield wrong("component", "z in a plane domain", "x or y")
+    if kind in _SWINGING and bound.params.regime == "steady":
+        yield wrong("kind", "how often a steady flow swings", "regime: unsteady")
     if kind == "nusselt" and bound.params.reference_length is None:
         yield wrong("kind", "no reference length", "parameters.reference_length")
     if kind in ("heat_flow", "nusselt", "temperature") and not thermal(bound):

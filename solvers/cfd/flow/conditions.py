@@ -6,7 +6,8 @@ A face that no condition names is a wall at rest that lets no heat through; in a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -73,7 +74,11 @@ class Params(Frozen):
         None, description="that no place of a wall may exceed"
     )
     tolerance: Annotated[Number, Field(ge=1e-12, le=1e-3)] = Field(1e-8, description="of the steady equations")
-    error_bars: bool = Field(True, description="steady: the flow is also solved otherwise, to say how wrong it is")
+    error_bars: bool = Field(
+        True,
+        description="the flow is also solved otherwise, to say how wrong it is: with lower elements where cubic ones "
+        "are affordable, and over time in steps twice as long",
+    )
 
 
 class Inlet(OnFaces):
@@ -104,7 +109,7 @@ class Inlet(OnFaces):
     ) = Field(
         None,
         description="t [s] and mean speed u [m/s], flow Q [l/min] or m [kg/s], which then replace the value above, or "
-        "a factor on it; straight lines between the rows, the last row afterwards",
+        "a factor on it; a smooth curve through the rows that is flat where they are, the last row afterwards",
     )
     repeats: bool = Field(False, description="the history begins again after its last row")
     temperature: Kelvin | None = None
@@ -132,19 +137,35 @@ class Inlet(OnFaces):
                 raise _wrong("table-columns", "columns for x, y, z, or for r alone, beside u", "Say where each u is.")
         return self
 
-    def at(self, name: str, t: float) -> float:
-        """A column of the history at time t [s], in SI. Beyond its ends the first or last row, or it repeats."""
+    def over_time(self, name: str) -> Callable[[float], float]:
+        """A column of the history at a time [s], in SI; beyond its ends the first or last row, or it repeats.
+
+        Between the rows a cubic spline, for pressures follow the slope of a flow and jump where it does; its slopes are
+        held back where it would swing about rows that are flat or steps (J. M. Hyman, SIAM J. Sci. Stat. Comput. 4
+        (1983) 645-654).
+        """
+        from scipy.interpolate import CubicHermiteSpline, CubicSpline  # most checks do without
+
         assert self.history is not None
         si = {"u": "m/s", "Q": "m**3/s", "m": "kg/s", "factor": ""}[name]
         times, values = self.history.column("t", "s"), self.history.column(name, si)
-        if self.repeats and len(times) > 1:
-            t = times[0] + math.fmod(max(t - times[0], 0.0), times[-1] - times[0])
-        if t <= times[0]:
-            return values[0]
-        for i in range(1, len(times)):
-            if t <= times[i]:
-                return values[i - 1] + (values[i] - values[i - 1]) * (t - times[i - 1]) / (times[i] - times[i - 1])
-        return values[-1]
+        if len(times) == 1:
+            return lambda t: values[0]
+        first, last = times[0], times[-1]
+        if self.repeats:
+            # a period before and one after, so that it is smooth where it begins again
+            shifted = [[t + k * (last - first) for t in times] for k in (-1, 0, 1)]
+            times, values = [*shifted[0][:-1], *shifted[1], *shifted[2][1:]], [*values[:-1], *values, *values[1:]]
+        steepest = [3 * abs((b - a) / (u - t)) for (t, a), (u, b) in pairwise(zip(times, values, strict=True))]
+        most = [min(pair) for pair in pairwise([steepest[0], *steepest, steepest[-1]])]
+        slopes = CubicSpline(times, values)(times, 1)
+        curve = CubicHermiteSpline(times, values, [min(max(s, -m), m) for s, m in zip(slopes, most, strict=True)])
+
+        def value(t: float) -> float:
+            t = first + math.fmod(max(t - first, 0.0), last - first) if self.repeats else min(max(t, first), last)
+            return float(curve(t))
+
+        return value
 
 
 class Outlet(OnFaces):
@@ -210,6 +231,8 @@ WANTED = {
     "mass_flow": "through a selection (on), out of the fluid",
     "force": "of the fluid on a selection (on): magnitude, or a component x, y, z",
     "force_coefficient": "force over half density, speed squared and area; on a selection (on), component x, y, z",
+    "frequency": "how often the force on a selection (on) swings, component x, y, z; unsteady only",
+    "strouhal": "that frequency times the reference length over the reference speed",
     "moment": "of the forces on a selection (on) about a point (at), component x, y, z",
     "wall_shear_stress": "the largest over a selection (on); component mean for the mean",
     "temperature": "at a point (at), the mean over a selection (on), mixed where fluid passes, or over everything",

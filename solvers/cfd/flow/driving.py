@@ -86,7 +86,8 @@ def _inlet(bound: BoundCase, part: Part, c: Inlet, name: str) -> at.Inlet:
 
 
 def _over_time(c: Inlet, column: str, scale: float) -> at.History:
-    return lambda t: scale * c.at(column, t)
+    curve = c.over_time(column)
+    return lambda t: scale * curve(t)
 
 
 def _measured(table: Table, part: Part, on: Sequence[str], name: str) -> at.Profile:

@@ -14,17 +14,19 @@ from solvers.cfd.flow.unsteady import March
 
 #: Lines of the history of a run in time; seconds between two looks at the status.
 LINES, SECONDS = 400, 1.0
+DOING = {True: "stepping through time", False: "stepping through time, for error bars"}
 
 
 @dataclass
 class Monitor:
     """Writes ``status.json`` and ``history.jsonl`` of an attempt; ranks other than 0 write nothing.
 
-    attempt : None to write nothing at all
+    attempt : None to write nothing at all; recording : whether the history is wanted besides the status
     """
 
     attempt: Attempt | None
     boundary: Boundary
+    recording: bool = True
     _mark: float = field(default=-np.inf, init=False)
     _shown: float = field(default=-np.inf, init=False)
 
@@ -62,10 +64,13 @@ class Monitor:
         if not self._writes:
             return
         assert self.attempt is not None
-        self.attempt.record(time=t, time_step=march.control.last, courant=march.courant, mass_balance=balance, **values)
+        if self.recording:
+            self.attempt.record(
+                time=t, time_step=march.control.last, courant=march.courant, mass_balance=balance, **values
+            )
         if time.monotonic() - self._shown > SECONDS or march.done:
             self._shown = time.monotonic()
             self.attempt.write_status(
-                step=round(1000 * t / until), of=1000, doing="stepping through time", time=t, courant=march.courant,
+                step=round(1000 * t / until), of=1000, doing=DOING[self.recording], time=t, courant=march.courant,
                 time_step=march.control.last, rejected=march.control.rejected, mass_balance=balance,
             )  # fmt: skip

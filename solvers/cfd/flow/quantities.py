@@ -16,7 +16,7 @@ from dolfinx import fem, geometry
 from mpi4py import MPI
 
 from hub.case import Wanted
-from hub.result import Check, Words
+from hub.result import Check, Quantity, Words
 from hub.solver import StageError
 from solvers.cfd.flow import energy
 from solvers.cfd.flow.boundary import Inlet, Outlet
@@ -27,6 +27,7 @@ from solvers.cfd.flow.transport import Transport
 
 #: What balances may leave: mass exactly but for the solver; momentum and heat as far as the mesh resolves the flow.
 MASS, MOMENTUM, ENERGY = 1e-6, 2e-2, 2e-2
+GIVEN = "as given"
 
 COUNTED = Words(en="Counted on the mesh.", it="Contato sulla mesh.")
 
@@ -37,6 +38,7 @@ class Asked:
 
     value : in `unit`, SI; live : cheap enough for every step in time; at : where it is [m]
     given : it follows from the case, without an error; statement : why there is no error bar
+    swings : what is wanted is how often `value` swings: the number is this times its frequency
     """
 
     name: str
@@ -47,6 +49,17 @@ class Asked:
     at: Callable[[], tuple[float, float, float]] | None = None
     given: bool = False
     statement: Words | None = None
+    swings: float | None = None
+
+
+def number(a: Asked, value: float, error: float | None, method: str, without: Words) -> Quantity:
+    """A number of the answer. error : half width of its bar, by `method`; None for none, `without` says why"""
+    at = a.at() if a.at is not None else None
+    if a.given:
+        return Quantity(value=value, unit=a.unit, error=0.0, error_method=GIVEN, title=a.title, at=at)
+    if a.statement is not None or error is None:
+        return Quantity(value=value, unit=a.unit, title=a.title, at=at, statement=a.statement or without)
+    return Quantity(value=value, unit=a.unit, error=error, error_method=method, title=a.title, at=at)
 
 
 class Probe:
@@ -331,6 +344,11 @@ def _wanted(found: Solved, w: Wanted) -> Asked:
             speed, length = found.reynolds[:2]
             area = found.bound.params.reference_area or (length if flow.dim == 2 else length**2)
             return made("", lambda: float(found.forces.force(wet)[axis]) / (rho * speed**2 * area / 2))
+        case "frequency":
+            return made("Hz", lambda: float(found.forces.force(wet)[axis]), swings=1.0)
+        case "strouhal":
+            speed, length = found.reynolds[:2]
+            return made("", lambda: float(found.forces.force(wet)[axis]), swings=length / speed)
         case "moment":
             return made("N*m", lambda: float(found.forces.moment(wet, w.at)[axis]))
         case "wall_shear_stress" if w.component == "mean":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -233,17 +233,25 @@ def _doubt_boussinesq(found: Solved) -> None:
 
 
 def solve_over_time(
-    found: Solved, attempt: Attempt | None, live: Mapping[str, Callable[[], float]], frame: Callable[[float], None]
+    found: Solved,
+    attempt: Attempt | None,
+    live: Mapping[str, Callable[[], float]],
+    *,
+    slower: float = 1.0,
+    name: str = "flow",
+    each: Callable[[float], None] = lambda t: None,
 ) -> None:
     """March to the end time; goes on from the attempt's earlier checkpoint.
 
-    live : name of a quantity -> its value now, recorded at each step; frame : told the time after each step
+    live : name of a quantity -> its value now, recorded at each step
+    slower : times the steps that the case asks for; name : of the checkpoint; each : told the time after each step
     """
     params, bodies = found.bound.params, found.bodies
     heat, rises = found.heat, buoyant(found.bound)
-    settings = unsteady.Settings(params.end_time, params.courant, params.time_step, params.turbulence)
+    dt = slower * params.time_step if params.time_step else None
+    settings = unsteady.Settings(params.end_time, slower * params.courant, dt, params.turbulence)
     march = unsteady.March(found.flow, found.boundary, settings)
-    monitor = Monitor(attempt, found.boundary)
+    monitor = Monitor(attempt, found.boundary, name == "flow")
     kept: dict[str, fem.Function] = {}
     before = None
     if heat is not None:
@@ -251,7 +259,7 @@ def solve_over_time(
         before = fem.Function(heat.S)
         kept = {"temperature": heat.s, "temperature before": before}
         before.x.array[:] = heat.s.x.array
-    data = checkpoint.load(attempt.earlier if attempt else None, march, kept)
+    data = checkpoint.load(attempt.earlier if attempt else None, march, kept, name)
     if data is not None:
         found.times[:], found.series = data["times"], data["series"]
     last = {"dt": data["dt"] if data else 0.0}
@@ -274,29 +282,12 @@ def solve_over_time(
         for name, value in values.items():
             found.series.setdefault(name, []).append(value)
         monitor.step(march, values)
-        frame(march.flow.t)
-        if attempt is not None and march.control.step % checkpoint.EVERY == 0:
+        each(march.flow.t)
+        if attempt is not None and (march.control.step % checkpoint.EVERY == 0 or march.done):
             data = {"times": found.times, "series": found.series, "dt": dt}
-            checkpoint.save(attempt.checkpoint, march, kept, data)
+            checkpoint.save(attempt.checkpoint, march, kept, data, name)
 
     unsteady.run(found.flow, found.boundary, settings, each_step=each_step, march=march)
     found.steps = march.control.step
     if rises:
         _doubt_boussinesq(found)
-
-
-def averaged(times: Sequence[float], values: Sequence[float], start: float, batches: int = 10) -> tuple[float, float]:
-    """(mean, half width of its 95 % band) over the times after `start`, by the means of ten batches one after another.
-
-    Batch means: C. Alexopoulos, A. F. Seila, Handbook of Simulation, Wiley 1998, ch. 7.
-    """
-    t, v = np.array(times), np.array(values)
-    inside = t >= start
-    t, v = t[inside], v[inside]
-    if len(t) < 2:
-        return float(v[-1]) if len(v) else 0.0, 0.0
-    whole = np.concatenate([[0.0], np.cumsum(np.diff(t) * (v[1:] + v[:-1]) / 2)])
-    edges = np.linspace(t[0], t[-1], batches + 1)
-    means = np.diff(np.interp(edges, t, whole)) / np.diff(edges)
-    # Student's t of nine degrees of freedom
-    return float(whole[-1] / (t[-1] - t[0])), float(2.262 * means.std(ddof=1) / np.sqrt(batches))

@@ -10,7 +10,7 @@ viscosity: F. Nicoud, F. Ducros, Flow Turbul. Combust. 62 (1999) 183-200.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,21 +62,38 @@ class Settings:
     """How the time is stepped.
 
     until : end [s]; courant : largest number of cells crossed in a step; dt : a fixed step [s] instead
-    eddies : ``wale`` for an eddy viscosity of what the mesh does not resolve
+    eddies : ``wale`` for an eddy viscosity of what the mesh does not resolve; order : of the differences in time
     """
 
     until: float
     courant: float = 1.0
     dt: float | None = None
     eddies: str = "none"
+    order: int = 3
+
+
+def differences(dt: float, earlier: Sequence[float]) -> tuple[Reals, Reals]:
+    """Weights of the new and the past values in the rate at the end of a step [1/s], and of the past ones in a value
+    extrapolated there.
+
+    dt : the step; earlier : the steps before, the last first; as many past values as those and one are used
+    """
+    ago = np.cumsum([dt, *earlier])
+    powers = np.vander(np.concatenate([[0.0], -ago]) / dt, increasing=True).T
+    first = np.zeros(len(powers))
+    first[1] = 1.0 / dt
+    one = np.zeros(len(ago))
+    one[0] = 1.0
+    return np.linalg.solve(powers, first), np.linalg.solve(powers[:-1, 1:], one)
 
 
 @dataclass
 class Controller:
-    """What the choice of the time step remembers."""
+    """What the choice of the time step remembers. last, earlier : the steps before [s]"""
 
     dt: float = 0.0
     last: float = 0.0
+    earlier: float = 0.0
     step: int = 0
     rejected: int = 0
 
@@ -98,7 +115,7 @@ class March:
         self.control = Controller()
         self.courant, self.iterations = 0.0, (0, 0)
         self._carrier, self.eddy = fem.Function(flow.V), fem.Function(fem.functionspace(mesh, ("DG", 0)))
-        self.before = np.zeros_like(flow.u.x.array).reshape(-1, dim)
+        self.before, self.earlier = (np.zeros_like(flow.u.x.array).reshape(-1, dim) for _ in range(2))
         self._M = Matrix(s * r * low).assemble()
         self._K = Matrix(ufl.dot(ufl.grad(s), ufl.grad(r)) * low).assemble()
         n = ufl.FacetNormal(mesh)
@@ -236,7 +253,7 @@ class March:
             dt = taken / 2
         else:
             raise self._diverged(why, taken)
-        control.last, control.step = taken, control.step + 1
+        control.last, control.earlier, control.step = taken, control.last, control.step + 1
         if settings.dt is None:
             wanted = taken * settings.courant / max(self.courant, 1e-12)
             control.dt = min(wanted, FASTER * taken) if wanted > SAME * taken or wanted < taken else taken
@@ -269,34 +286,35 @@ class March:
         """Take a step of dt [s] if it turns out well; else say why not and leave everything as it was."""
         flow, boundary, dim, own = self.flow, self.boundary, self.flow.dim, self._own
         u, t = flow.u.x.array.reshape(-1, dim), flow.t + dt
-        # steps of different lengths; the first is of order one
-        r = dt / self.control.last if self.control.step else 0.0
-        a = ((1 + 2 * r) / (1 + r), -(1 + r), r * r / (1 + r))
-        self._carrier.x.array[:] = ((1 + r) * u - r * self.before).ravel()
+        control = self.control
+        order = min(control.step + 1, self.settings.order)
+        a, ahead = differences(dt, (control.last, control.earlier)[: order - 1])
+        past = (u, self.before, self.earlier)[:order]
+        self._carrier.x.array[:] = sum(c * v for c, v in zip(ahead, past, strict=True)).ravel()
         if self.settings.eddies == "wale":
             self.eddy.interpolate(self._eddies)
         A = self._A.assemble()
-        A.data += a[0] / dt * self._M.data + flow.fluid.nu * self._K.data
-        past = self._M.times(flow.force.x.array.reshape(-1, dim) - (a[1] * u + a[2] * self.before) / dt)
+        A.data += a[0] * self._M.data + flow.fluid.nu * self._K.data
+        load = self._M.times(flow.force.x.array.reshape(-1, dim) - sum(c * v for c, v in zip(a[1:], past, strict=True)))
         # the old pressure goes with the old ones at the outlets: what those change by comes with its change
         push = boundary.pressed(self._ends)[:own]
         if self.settings.eddies == "wale":
             b = fem.assemble_vector(self._transposed)
             b.scatter_reverse(la.InsertMode.add)
-            past -= b.array.reshape(-1, dim)[:own]
+            load -= b.array.reshape(-1, dim)[:own]
         # velocity from the old pressure
         new = self._carrier.x.array.reshape(-1, dim).copy()
         boundary.impose(new, t)
-        tried = self._velocity(past + push + self._pressure.spread(flow.p.x.array), new)
+        tried = self._velocity(load + push + self._pressure.spread(flow.p.x.array), new)
         if tried < 0:
             return "the equations of the velocity could not be solved"
         # pressure change
         div = self._divergence.collect(new)
-        change = self._change(-a[0] / dt * div, t)
+        change = self._change(-a[0] * div, t)
         if change is None:
             return "the equation of the pressure could not be solved"
         phi, solves = change
-        self._correct(new, phi, dt / a[0])
+        self._correct(new, phi, 1 / a[0])
         boundary.impose(new, t)
         speed = self._largest(new)
         before = max(self._largest(u), self._largest(boundary.velocities(t)))
@@ -310,14 +328,14 @@ class March:
             return f"the flow crossed {courant:.3g} cells in one step"
         # accepted
         self.courant, self.iterations = courant, (tried, solves)
-        self.before[:] = u
+        self.earlier[:], self.before[:] = self.before, u
         u[:] = new
         flow.p.x.array[:] += phi - flow.fluid.nu * self._mass_solved(div)
         if boundary.closed:
             flow.p.x.array[:] -= self._mean(flow.p.x.array)
         flow.t = t
         self._ends = boundary.pressures(t)
-        self._react(past + boundary.pressed(self._ends)[:own])
+        self._react(load + boundary.pressed(self._ends)[:own])
         return ""
 
     def _largest(self, u: Reals) -> float:

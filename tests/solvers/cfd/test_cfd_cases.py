@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -108,10 +109,24 @@ def test_a_history_repeats_and_stays_within_its_ends() -> None:
         [{"kind": "inlet", "on": "left", "history": {"csv": text}}, OUT],
         parameters={"regime": "unsteady", "end_time": "1 s"},
     ).conditions[0]
-    assert inlet.at("u", 0.25) == pytest.approx(1.5)
-    assert inlet.at("u", 7.25) == pytest.approx(3)
+    assert inlet.over_time("u")(0.25) == pytest.approx(1.5)
+    assert inlet.over_time("u")(7.25) == pytest.approx(3)
     again = inlet.model_copy(update={"repeats": True})
-    assert again.at("u", 7.25) == pytest.approx(1.5)
+    assert again.over_time("u")(0.5) == again.over_time("u")(7.5) == pytest.approx(2)
+
+
+def test_a_history_is_smooth_and_overshoots_nothing() -> None:
+    """A pulse that rises and stays: no value outside its rows, and no jump of the slope at them."""
+    rows = "".join(f"{t}, {u}\n" for t, u in ((0, 0), (0.1, 0), (0.2, 1), (0.3, 1), (0.4, 0.2), (0.5, 0)))
+    curve = bound(
+        [{"kind": "inlet", "on": "left", "history": {"csv": "t [s], u [m/s]\n" + rows}, "repeats": True}, OUT],
+        parameters={"regime": "unsteady", "end_time": "1 s"},
+    ).conditions[0].over_time("u")  # fmt: skip
+    values = [curve(0.5 * k / 1000) for k in range(2000)]
+    assert min(values) >= 0 and max(values) <= 1
+    slopes = [2000 * (b - a) for a, b in itertools.pairwise(values)]
+    assert max(abs(b - a) for a, b in itertools.pairwise(slopes)) < 1.0
+    assert curve(0.4) == pytest.approx(0.2)
 
 
 def test_a_case_in_si_reads_as_it_was() -> None:
@@ -122,7 +137,8 @@ def test_a_case_in_si_reads_as_it_was() -> None:
         parameters={"regime": "unsteady", "end_time": "1 s"},
     )
     again = Flow().bind(read(Flow().in_si(typed), si=True), si=True)
-    assert again.conditions[0].at("Q", 0.5) == typed.conditions[0].at("Q", 0.5) == pytest.approx(1.5e-3)
+    assert again.conditions[0].over_time("Q")(0.5) == pytest.approx(1.5e-3)
+    assert typed.conditions[0].over_time("Q")(0.5) == pytest.approx(1.5e-3)
     assert again.params == typed.params
 
 

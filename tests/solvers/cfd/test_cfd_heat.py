@@ -136,12 +136,3 @@ def test_too_fast_for_a_steady_flow_is_said_before_it_is_solved() -> None:
         solution.prepare(case, solution.Bodies(case, part), 2)
     assert caught.value.code == "turbulent"
     assert "cfd.openfoam" in caught.value.hint
-
-
-def test_means_over_time_know_their_error() -> None:
-    """A sine over whole batches has no mean and no error; a ramp has both."""
-    t = np.linspace(0, 20, 2001)
-    mean, half = solution.averaged(list(t), list(3 + np.sin(2 * np.pi * t)), 10.0)
-    assert mean == pytest.approx(3, abs=1e-3) and half < 1e-2
-    mean, half = solution.averaged(list(t), list(t), 10.0)
-    assert mean == pytest.approx(15) and half > 1
