@@ -110,6 +110,7 @@ def result(address: str, key: str, *, link: str = "") -> None:
         "colours": _("Colours"),
         "deformation": _("Deformation"),
         "section": _("Section"),
+        "equal": _("Surface of equal value"),
         "streamlines": _("Streamlines"),
         "time": _("Time"),
         "play": _("Play"),

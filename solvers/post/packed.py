@@ -1,4 +1,4 @@
-"""A result as the browser shows it in 3D: the skin with its fields, streamlines and grains, small enough to be sent.
+"""A result as the browser shows it in 3D: skin and inside with their fields, streamlines, what moves; small to send.
 
 ``view3d.bin`` is gzip around ``OFV1``, the length of a JSON head (u32), the head, and arrays one after the other.
 Places are 16-bit shares of the bounding box, values 16-bit shares of their range; triangles lie along a space-filling
@@ -22,7 +22,7 @@ from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 from vtkmodules.vtkIOHDF import vtkHDFReader
 
 from hub.result import Answer, View
-from solvers.post import cuts, grains, scene
+from solvers.post import cuts, grains, inside, scene
 from solvers.post.fields import Fields, scalar
 from solvers.post.scene import Floats, Ints
 from solvers.post.words import Language
@@ -32,6 +32,8 @@ TRIANGLES = 500_000
 #: Most scalars that are sent, and most places of grains (grains times moments).
 SCALARS, PLACES = 8, 600_000
 FULL = 65_535
+#: Steps of values inside and over time: as many as the half floats of a browser's 3D textures tell apart.
+STEPS = 2047
 #: Values as shares of their range, and what the head says of them.
 Valued = tuple[npt.NDArray[np.uint16], dict[str, Any]]
 
@@ -83,8 +85,11 @@ def write(target: Path, answer: Answer, fields: Fields | None, moving: Path, lan
         low, high = low - flock["radii"].max(), high + flock["radii"].max()
     pack.head |= {"low": low.tolist(), "high": high.tolist(), "flat": fields is not None and fields.flat is not None}
     if fields is not None:
-        _skin(pack, fields, answer, low, high, language)
+        wanted = _wanted(fields, answer)
+        _skin(pack, fields, answer, wanted, low, high, language)
+        _inside(pack, fields, answer, wanted)
         _lines(pack, fields, answer, low, high, language)
+        _film(pack, answer, moving, low, high, language)
     if flock is not None:
         _grains(pack, flock, walls[0], low, high, language)
     pack.head["marks"] = [
@@ -101,42 +106,116 @@ def _shares(points: Floats, low: Floats, high: Floats) -> npt.NDArray[np.uint16]
     return np.asarray(((points - low) / span * FULL).round().clip(0, FULL), np.uint16)
 
 
-def _valued(
-    values: Floats, unit: str, title: dict[str, str], language: Language
-) -> tuple[npt.NDArray[np.uint16], dict]:
+def _ends(values: Floats) -> tuple[float, float]:
     known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+
+
+def _valued(
+    values: Floats, unit: str, title: dict[str, str], language: Language, ends: tuple[float, float] | None = None,
+    steps: int = FULL,
+) -> tuple[npt.NDArray[np.uint16], dict]:  # fmt: skip
+    low, high = ends or _ends(values)
     scale, offset, sign = language.scale(max(abs(low), abs(high)), unit)
     said = {"title": title, "low": (low - offset) / scale, "high": (high - offset) / scale, "unit": sign}
+    return _share(values, low, high, steps), said
+
+
+def _share(values: Floats, low: float, high: float, steps: int) -> npt.NDArray[np.uint16]:
     share = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1.0)
-    return np.asarray((share * FULL).round(), np.uint16), said
+    return np.asarray((share.clip(0, 1) * steps).round(), np.uint16)
 
 
-def _skin(pack: Pack, fields: Fields, answer: Answer, low: Floats, high: Floats, language: Language) -> None:
-    wanted: dict[str, tuple[Floats, View]] = {}
+def _wanted(fields: Fields, answer: Answer) -> list[View]:
+    """The views whose fields are sent, each field once; those that are cut before those that are not."""
+    chosen: dict[tuple[str, int | None], View] = {}
     for view in answer.views:
-        if view.field in fields.surface and len(wanted) < SCALARS and view.kind != "moving":
-            wanted.setdefault(view.name, (scalar(fields.surface[view.field], view.component), view))
-    warps = [v.warp for v in answer.views if v.warp in fields.surface]
-    warp = fields.surface[warps[0]] if warps and warps[0] else None
+        if view.field in fields.surface and view.kind in ("surface", "section", "streamlines"):
+            known = chosen.setdefault((view.field, view.component), view)
+            if known.kind != "section" and view.kind == "section":
+                chosen[view.field, view.component] = view
+    return list(chosen.values())[:SCALARS]
+
+
+def _bar(view: View) -> str:
+    """The point field with half widths of error bars of a view's field, where the solver leaves one."""
+    return f"{view.field}_error"
+
+
+def _warp(fields: Fields, answer: Answer) -> str | None:
+    return next((v.warp for v in answer.views if v.warp in fields.surface), None)
+
+
+def _skin(
+    pack: Pack, fields: Fields, answer: Answer, wanted: list[View], low: Floats, high: Floats, language: Language
+) -> None:
+    name = _warp(fields, answer)
+    warp = fields.surface[name] if name else None
     points, triangles = fields.points, fields.triangles
-    columns = [values for values, _ in wanted.values()]
+    columns = [scalar(fields.surface[view.field], view.component) for view in wanted]
+    bars = {view.name: fields.surface[bar] for view in wanted if (bar := _bar(view)) in fields.surface}
     if len(triangles) > TRIANGLES:
         points, triangles, kept = _coarser(points, triangles, TRIANGLES / len(triangles))
         columns = [values[kept] for values in columns]
         warp = None if warp is None else warp[kept]
+        bars = {name: values[kept] for name, values in bars.items()}
     triangles, used = _ordered(points, triangles)
     pack.add("points", _shares(points[used], low, high))
     pack.add("triangles", triangles.astype(np.uint32))
     pack.add("edges", _edges(fields, points, low, high), differences=False)
     pack.head["scalars"] = []
-    for number, (values, view) in enumerate(zip(columns, (v for _, v in wanted.values()), strict=True)):
-        shares, said = _valued(values[used], view.unit, dict(view.title), language)
+    for number, (values, view) in enumerate(zip(columns, wanted, strict=True)):
+        # one range for skin and inside: velocities vanish on walls
+        ends = _ends(scalar(fields.everywhere[view.field], view.component))
+        shares, said = _valued(values[used], view.unit, dict(view.title), language, ends)
         pack.add(f"scalar{number}", shares)
-        pack.head["scalars"].append({"name": view.name, "array": f"scalar{number}", **said})
+        said |= {"name": view.name, "array": f"scalar{number}"}
+        if (cut := inside.axis_of(view, low, high)) is not None and view.kind == "section":
+            said["section"] = list(cut)
+        if view.name in bars:
+            largest = float(fields.everywhere[_bar(view)].max()) or 1.0
+            pack.add(f"bar{number}", _share(bars[view.name], 0.0, largest, FULL)[used])
+            said["bar"] = largest * (said["high"] - said["low"]) / ((ends[1] - ends[0]) or 1.0)
+        pack.head["scalars"].append(said)
     if warp is not None and (largest := float(np.abs(warp).max())) > 0:
         pack.add("warp", np.asarray((warp[used] / largest * 32767).round(), np.int16))
         pack.head["warp"] = {"largest": largest, "title": {"en": "Deformation", "it": "Deformazione"}}
+
+
+def _inside(pack: Pack, fields: Fields, answer: Answer, wanted: list[View]) -> None:
+    """Values and displacements on an even grid, in whole steps of their range."""
+    warp = _warp(fields, answer)
+    bars = {_bar(view) for view in wanted} & set(fields.everywhere)
+    names = sorted({view.field for view in wanted} | ({warp} if warp else set()) | bars)
+    grid = inside.Grid.of(fields, names) if wanted else None
+    if grid is None:
+        return
+    pack.add("inside", grid.inside.astype(np.uint8))
+    pack.head["inside"] = {
+        "origin": grid.origin.tolist(), "spacing": grid.spacing.tolist(), "counts": list(grid.counts), "steps": STEPS,
+    }  # fmt: skip
+    for number, view in enumerate(wanted):
+        ends = _ends(scalar(fields.everywhere[view.field], view.component))
+        values = scalar(grid.values[view.field], view.component)
+        pack.add(f"inside{number}", _share(values, *ends, STEPS))
+        if (bar := _bar(view)) in bars:
+            largest = float(fields.everywhere[bar].max())
+            pack.add(f"inside_bar{number}", _share(grid.values[bar], 0.0, largest, STEPS))
+    if warp and "warp" in pack.head:
+        share = grid.values[warp] / pack.head["warp"]["largest"]
+        pack.add("inside_warp", np.asarray((share.clip(-1, 1) * STEPS).round(), np.int16))
+
+
+def _film(pack: Pack, answer: Answer, moving: Path, low: Floats, high: Floats, language: Language) -> None:
+    view = next((v for v in answer.views if v.kind == "moving"), None)
+    film = inside.Film.of(moving, view) if view is not None and moving.is_file() else None
+    if view is None or film is None:
+        return
+    shares, said = _valued(film.values, view.unit, dict(view.title), language, None, STEPS)
+    pack.add("film_points", _shares(film.points, low, high))
+    pack.add("film_triangles", film.triangles.astype(np.uint32))
+    pack.add("film_values", shares)
+    pack.head["film"] = {**said, "times": film.times, "steps": STEPS}
 
 
 def _edges(fields: Fields, points: Floats, low: Floats, high: Floats) -> npt.NDArray[np.uint16]:

@@ -1,6 +1,8 @@
-// A result to be looked at: fields on the skin, deformation, section, streamlines, grains in time, values by a click.
+// A result to be looked at: fields on the skin and inside, deformation, section, surfaces of equal value, streamlines,
+// what moves in time, values by a click.
 import * as THREE from "three";
 import { bytes, packed } from "./data.js";
+import { Inside } from "./inside.js";
 import { hasWebGL, make, Stage } from "./stage.js";
 
 // viridis (van der Walt and Smith, matplotlib, CC0), as in the pictures of the report
@@ -150,12 +152,47 @@ class Result {
       this.lines.visible = false;
       stage.scene.add(this.lines);
     }
+    if (arrays.inside && this.skin) {
+      this.inside = new Inside(head, arrays, uniforms, COLOUR, this.skin);
+      stage.scene.add(...this.inside.parts);
+    }
+    if (arrays.film_values) this.buildFilm();
     if (arrays.grain_places) this.buildGrains();
     stage.resize();
     stage.fit(head.low, head.high);
     this.controls();
     this.choose(0);
+    const first = head.scalars?.[0]?.section;
+    if (first && this.inside) this.cutAt(...first);
     requestAnimationFrame(() => requestAnimationFrame(() => (this.root.dataset.ready = "3d")));
+  }
+
+  // A flat section over time, with its own colours; shown in the place of the skin.
+  buildFilm() {
+    const { head, arrays, uniforms } = this;
+    const geometry = new THREE.BufferGeometry();
+    geometry.setAttribute("position", new THREE.BufferAttribute(arrays.film_points, 3, true));
+    geometry.setAttribute("moved", new THREE.BufferAttribute(new Int16Array(arrays.film_points.length), 3, true));
+    geometry.setAttribute("value", new THREE.BufferAttribute(new Uint16Array(arrays.film_points.length / 3), 1, true));
+    geometry.setIndex(new THREE.BufferAttribute(arrays.film_triangles, 1));
+    const material = this.skin.material.clone();
+    material.uniforms = { ...uniforms, faint: { value: 1 }, warp: { value: 0 } };
+    this.film = new THREE.Mesh(geometry, material);
+    this.film.frustumCulled = false;
+    this.film.visible = false;
+    this.stage.scene.add(this.film);
+    this.filmAt(head.film.times.length - 1);
+  }
+
+  filmAt(k) {
+    const { arrays, head } = this;
+    const { value } = this.film.geometry.attributes;
+    const scale = 65535 / head.film.steps;
+    const from = k * value.array.length;
+    for (let i = 0; i < value.array.length; i++) value.array[i] = Math.round(scale * arrays.film_values[from + i]);
+    value.needsUpdate = true;
+    this.now = k;
+    this.stage.draw();
   }
 
   buildGrains() {
@@ -211,13 +248,22 @@ class Result {
     this.stage.draw();
   }
 
+  // A field by its number; "film": the one that moves in time.
   choose(number) {
-    const scalar = this.head.scalars?.[number];
+    const filmed = number === "film";
+    const scalar = filmed ? this.head.film : this.head.scalars?.[number];
     this.shown = scalar;
-    if (scalar && this.skin) {
+    if (scalar && this.skin && !filmed) {
       const values = this.arrays[scalar.array];
       this.skin.geometry.setAttribute("value", new THREE.BufferAttribute(values, 1, true));
+      this.inside?.choose(number);
     }
+    if (this.film) {
+      this.film.visible = filmed;
+      this.skin.visible = !filmed;
+      this.onfilm?.(filmed);
+    }
+    if (this.inside && scalar) this.relevel();
     this.from.value = this.said(scalar?.low);
     this.to.value = this.said(scalar?.high);
     this.rescale();
@@ -225,6 +271,7 @@ class Result {
 
   said(value) {
     if (value === undefined) return "";
+    if (Math.abs(value) < 1e-9 * Math.max(Math.abs(this.shown?.low ?? 0), Math.abs(this.shown?.high ?? 0))) return "0";
     const text = Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? value.toExponential(3) : String(+value.toPrecision(4));
     return text.replace(".", this.data.words.decimal);
   }
@@ -275,8 +322,9 @@ class Result {
       return field(label, made);
     };
     const title = (of) => of.title?.[this.data.language] ?? of.title?.en ?? of.name;
-    if ((head.scalars ?? []).length > 1)
-      pick(words.field, head.scalars.map((s, i) => [String(i), title(s)]), (i) => this.choose(Number(i)));
+    const fields = (head.scalars ?? []).map((s, i) => [String(i), title(s)]);
+    if (head.film) fields.push(["film", title(head.film)]);
+    if (fields.length > 1) pick(words.field, fields, (i) => this.choose(i === "film" ? i : Number(i)));
     this.map = make("select");
     for (const name of Object.keys(MAPS)) this.map.append(make("option", "", name));
     this.map.addEventListener("change", () => {
@@ -303,44 +351,39 @@ class Result {
     const share = make("input");
     Object.assign(share, { type: "range", min: 0, max: 1, step: 0.005, value: 0.5, hidden: true });
     share.setAttribute("aria-label", words.section);
-    const axis = pick(words.section, [["", "–"], ["0", "x"], ["1", "y"], ["2", "z"]], () => cut());
+    const ways = [["", "–"], ["0", "x"], ["1", "y"], ["2", "z"], ["0-", "−x"], ["1-", "−y"], ["2-", "−z"]]; // prettier-ignore
+    const axis = pick(words.section, head.flat ? ways.filter(([v]) => !v.startsWith("2")) : ways, () => cut());
     const cut = () => {
       share.hidden = axis.value === "";
-      this.stage.section(axis.value === "" ? null : Number(axis.value), Number(share.value));
+      this.stage.section(axis.value === "" ? null : Number(axis.value[0]), Number(share.value), axis.value.endsWith("-"));
+      this.inside?.cut(axis.value === "" || this.film?.visible ? null : this.stage.plane);
+    };
+    this.recut = cut;
+    this.cutAt = (along, at) => {
+      // the eye is at -y: what is nearest to it goes
+      Object.assign(axis, { value: along === 1 ? "1-" : String(along) });
+      share.value = at;
+      cut();
     };
     share.addEventListener("input", cut);
     axis.parentElement.append(share);
+    if (this.inside) this.levelControls(field);
     if (this.lines) {
       const box = make("input");
       box.type = "checkbox";
       box.addEventListener("change", () => this.showLines(box.checked));
       field(words.streamlines, box);
     }
-    if (this.grains && head.grains.times.length > 1) {
-      const times = head.grains.times;
-      const time = make("output");
-      const tell = (k) => (time.textContent = `t = ${this.said(times[k])} s`);
-      const slider = slide(words.time, { min: 0, max: times.length - 1, step: 1, value: this.now }, (k) => {
-        this.moment(k);
-        tell(k);
-      });
-      const play = make("button", "", "▶");
-      play.type = "button";
-      play.setAttribute("aria-label", words.play);
-      play.addEventListener("click", () => {
-        this.playing = !this.playing;
-        play.textContent = this.playing ? "❚❚" : "▶";
-        const step = () => {
-          if (!this.playing) return;
-          slider.value = (this.now + 1) % times.length;
-          this.moment(Number(slider.value));
-          tell(this.now);
-          setTimeout(step, 80);
-        };
-        step();
-      });
-      slider.parentElement.append(time, play);
-      tell(this.now);
+    if (this.grains && head.grains.times.length > 1) this.timeControls(slide, head.grains.times, (k) => this.moment(k));
+    else if (this.film) {
+      const wrap = this.timeControls(slide, head.film.times, (k) => this.filmAt(k));
+      wrap.hidden = true;
+      this.onfilm = (on) => {
+        wrap.hidden = !on;
+        if (!on) this.playing = false;
+        this.recut();
+        this.showFaint();
+      };
     }
     this.name = make("span", "name");
     this.from = make("input");
@@ -360,8 +403,72 @@ class Result {
     }
   }
 
+  // A slider over moments, with a button that lets them go by.
+  timeControls(slide, times, show) {
+    const { words } = this.data;
+    const time = make("output");
+    const tell = (k) => (time.textContent = `t = ${this.said(times[k])} s`);
+    const go = (k) => {
+      show(k);
+      tell(k);
+    };
+    const slider = slide(words.time, { min: 0, max: times.length - 1, step: 1, value: this.now }, go);
+    const play = make("button", "", "▶");
+    play.type = "button";
+    play.setAttribute("aria-label", words.play);
+    const step = () => {
+      play.textContent = this.playing ? "❚❚" : "▶";
+      play.setAttribute("aria-pressed", String(Boolean(this.playing)));
+      if (!this.playing) return;
+      slider.value = (this.now + 1) % times.length;
+      go(Number(slider.value));
+      setTimeout(step, 80);
+    };
+    play.addEventListener("click", () => {
+      this.playing = !this.playing;
+      if (this.playing) step();
+    });
+    slider.parentElement.append(time, play);
+    tell(this.now);
+    return slider.parentElement;
+  }
+
+  // A surface of equal value: on or off, and where in the range.
+  levelControls(field) {
+    const box = make("input");
+    box.type = "checkbox";
+    const wrap = field(this.data.words.equal, box).parentElement;
+    const level = make("input");
+    Object.assign(level, { type: "range", min: 0.01, max: 0.99, step: 0.01, value: 0.5, hidden: true });
+    level.setAttribute("aria-label", this.data.words.equal);
+    const said = make("output");
+    this.tellLevel = () => {
+      level.hidden = said.hidden = !box.checked;
+      const { low, high, unit } = this.shown;
+      said.textContent = `${this.said(low + Number(level.value) * (high - low))} ${unit}`;
+    };
+    const show = () => {
+      const { level: drawn } = this.inside;
+      drawn.visible = box.checked && !this.film?.visible;
+      if (drawn.visible) this.inside.surface(Number(level.value));
+      this.tellLevel();
+      this.showFaint();
+    };
+    this.relevel = show;
+    box.addEventListener("change", show);
+    level.addEventListener("input", show);
+    wrap.append(level, said);
+    said.hidden = true;
+  }
+
   showLines(on) {
     this.lines.visible = on;
+    this.showFaint();
+  }
+
+  // The skin hides nothing of what is shown inside it.
+  showFaint() {
+    const on = Boolean(this.lines?.visible || this.inside?.level.visible);
     if (this.skin) {
       this.skin.material.transparent = on;
       this.skin.material.depthWrite = !on;
@@ -370,27 +477,42 @@ class Result {
     this.stage.draw();
   }
 
-  // The value at a click: of the nearest corner of the triangle, and the figure with its error bar where one is marked.
+  // The value at a click, on the skin or on the face of a cut, and the figure with its error bar where one is marked.
   probe(event) {
     this.stage.placed = this.stage.placed.filter(({ element }) => !element.matches(".probe") || element.remove());
-    if (!this.skin || !this.shown || (this.lines && this.lines.visible)) return;
-    const found = this.under(event);
+    const found = this.skin && this.shown ? this.onCut(event) ?? this.under(event) : null;
     if (!found) return this.stage.draw();
-    const share = this.arrays[this.shown.array][found.corner] / 65535;
-    let text = `${this.said(this.shown.low + share * (this.shown.high - this.shown.low))} ${this.shown.unit}`;
+    const { language } = this.data;
+    let text = `${this.said(this.shown.low + found.share * (this.shown.high - this.shown.low))} ${this.shown.unit}`;
     const near = (this.head.marks ?? []).find((m) => Math.hypot(...m.at.map((v, i) => v - found.at[i])) < 0.02 * this.stage.size);
-    if (near) text += ` · ${near.title?.[this.data.language] ?? near.title?.en ?? near.name}: ${near.text}`;
-    this.stage.label(found.at, text, "label probe");
+    if (near) text += ` · ${near.title?.[language] ?? near.title?.en ?? near.name}: ${near.text}`;
+    else if (this.shown.bar) text = text.replace(/( \S*)$/, ` ± ${this.said(+(found.bar * this.shown.bar).toPrecision(2))}$1`);
+    this.stage.label(found.shownAt ?? found.at, text, "label probe");
     this.stage.draw();
+  }
+
+  // The value on the face of a cut, if that is what is seen under the pointer.
+  onCut(event) {
+    if (!this.inside?.cap.visible) return null;
+    const ray = this.stage.caster(event).ray;
+    const at = ray.intersectPlane(this.stage.plane, new THREE.Vector3());
+    if (!at) return null;
+    const place = this.inside.before(at.toArray(), this.uniforms.warp.value);
+    const found = this.inside.valueAt(place);
+    if (found === null) return null;
+    // the cut is seen from the side that was cut away; from behind, the skin lies before it
+    if (this.stage.plane.distanceToPoint(ray.origin) > 0) return null;
+    return { ...found, at: place, shownAt: at.toArray() };
   }
 
   // The corner nearest to the pointer, from what is drawn: triangle numbers as colours of one pixel.
   under(event) {
     const { stage } = this;
+    const mesh = this.film?.visible ? this.film : this.skin;
     const box = stage.canvas.getBoundingClientRect();
     const target = new THREE.WebGLRenderTarget(1, 1);
     const material = new THREE.ShaderMaterial({
-      uniforms: this.skin.material.uniforms, side: THREE.DoubleSide, clipping: true,
+      uniforms: mesh.material.uniforms, side: THREE.DoubleSide, clipping: true,
       vertexShader: `${CLIP_V} attribute vec3 moved; uniform vec3 low, span; uniform float warp; flat varying int corner;
         void main() {
           vec4 mvPosition = modelViewMatrix * vec4(low + position * span + moved * warp, 1.);
@@ -403,11 +525,11 @@ class Result {
           int k = corner + 1;
           gl_FragColor = vec4(float(k & 255), float((k >> 8) & 255), float((k >> 16) & 255), 255.) / 255.; }`,
     }); // prettier-ignore
-    material.clippingPlanes = this.skin.material.clippingPlanes;
-    const own = this.skin.material;
-    const others = stage.scene.children.filter((o) => o !== this.skin && o !== stage.camera && o.visible);
+    material.clippingPlanes = mesh.material.clippingPlanes;
+    const own = mesh.material;
+    const others = stage.scene.children.filter((o) => o !== mesh && o !== stage.camera && o.visible);
     others.forEach((o) => (o.visible = false));
-    this.skin.material = material;
+    mesh.material = material;
     const ratio = stage.renderer.getPixelRatio();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     stage.camera.setViewOffset(box.width * ratio, box.height * ratio, x * ratio, y * ratio, 1, 1);
@@ -418,15 +540,17 @@ class Result {
     stage.renderer.readRenderTargetPixels(target, 0, 0, 1, 1, code);
     stage.renderer.setRenderTarget(null);
     stage.camera.clearViewOffset();
-    this.skin.material = own;
+    mesh.material = own;
     others.forEach((o) => (o.visible = true));
     material.dispose();
     target.dispose();
     const corner = code[0] + 256 * code[1] + 65536 * code[2] - 1;
     if (corner < 0) return null;
-    const { head, arrays } = this;
-    const at = [0, 1, 2].map((i) => head.low[i] + (arrays.points[3 * corner + i] / 65535) * (head.high[i] - head.low[i]));
-    return { corner, at };
+    const { head } = this;
+    const { position, value } = mesh.geometry.attributes;
+    const at = [0, 1, 2].map((i) => head.low[i] + (position.array[3 * corner + i] / 65535) * (head.high[i] - head.low[i]));
+    const bars = this.film?.visible ? null : this.arrays[this.shown.array.replace("scalar", "bar")];
+    return { corner, at, share: value.array[corner] / 65535, bar: bars ? bars[corner] / 65535 : 0 };
   }
 
   turnOthers() {

@@ -20,7 +20,7 @@ export function hasWebGL() {
 export class Stage {
   constructor(host) {
     this.host = host;
-    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true });
+    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true, stencil: true, preserveDrawingBuffer: true });
     this.renderer.setPixelRatio(Math.min(2, devicePixelRatio));
     this.canvas = this.renderer.domElement;
     this.canvas.tabIndex = 0;
@@ -68,17 +68,18 @@ export class Stage {
     this.draw();
   }
 
-  // Cut away what lies beyond a share (0..1) of the box along an axis; null shows everything.
-  section(axis, share) {
+  // Cut away what lies beyond a share (0..1) of the box along an axis, or what lies before it; null shows everything.
+  section(axis, share, other = false) {
     const materials = new Set();
-    this.scene.traverse((o) => o.material && materials.add(o.material));
+    this.scene.traverse((o) => o.material && !o.material.userData.whole && materials.add(o.material));
     if (axis === null) {
       materials.forEach((m) => (m.clippingPlanes = null));
       this.renderer.localClippingEnabled = false;
     } else {
-      const normal = new THREE.Vector3().setComponent(axis, -1);
+      const sign = other ? 1 : -1;
+      const normal = new THREE.Vector3().setComponent(axis, sign);
       const span = this.high.getComponent(axis) - this.low.getComponent(axis);
-      this.plane.set(normal, this.low.getComponent(axis) + share * span + 1e-9 * this.size);
+      this.plane.set(normal, -sign * (this.low.getComponent(axis) + share * span) + 1e-9 * this.size);
       materials.forEach((m) => (m.clippingPlanes = [this.plane]));
       this.renderer.localClippingEnabled = true;
     }
@@ -89,15 +90,21 @@ export class Stage {
     return this.renderer.localClippingEnabled && this.plane.distanceToPoint(point) < 0;
   }
 
-  // The first thing of `objects` under the pointer that is not cut away and, if given, that `accepts` takes.
-  hit(event, objects, accepts = null) {
+  // From the eye through the pointer.
+  caster(event) {
     const box = this.canvas.getBoundingClientRect();
     const at = new THREE.Vector2(
       ((event.clientX - box.left) / box.width) * 2 - 1,
       1 - ((event.clientY - box.top) / box.height) * 2,
     );
-    const ray = new THREE.Raycaster();
-    ray.setFromCamera(at, this.camera);
+    const caster = new THREE.Raycaster();
+    caster.setFromCamera(at, this.camera);
+    return caster;
+  }
+
+  // The first thing of `objects` under the pointer that is not cut away and, if given, that `accepts` takes.
+  hit(event, objects, accepts = null) {
+    const ray = this.caster(event);
     ray.firstHitOnly = !this.renderer.localClippingEnabled && !accepts;
     return ray.intersectObjects(objects, false).find((h) => !this.cutAway(h.point) && (!accepts || accepts(h))) ?? null;
   }

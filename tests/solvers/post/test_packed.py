@@ -1,0 +1,62 @@
+"""What browsers get of a domain's inside is what the fields say there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_moving_pictures import falling, view
+
+from hub.result import Answer
+from solvers.post import inside, packed
+from solvers.post.words import Language
+from tests.solvers.post.test_moving_pictures import vortex  # noqa: F401  (a fixture)
+
+
+def unpacked(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Head and arrays, by the description of the format alone."""
+    data = gzip.decompress(file.read_bytes())
+    assert data[:4] == b"OFV1"
+    length = struct.unpack("<I", data[4:8])[0]
+    head = json.loads(data[8 : 8 + length])
+    arrays = {}
+    for name, said in head["arrays"].items():
+        kind = {"u8": "<u1", "u16": "<u2", "i16": "<i2", "u32": "<u4"}[said["type"]]
+        at = 8 + length + said["offset"]
+        found = np.frombuffer(data, kind, said["count"] * said["width"], at).reshape(-1, said["width"])
+        arrays[name] = np.cumsum(found, axis=0, dtype=found.dtype) if said["differences"] else found
+    return head, arrays
+
+
+def test_a_linear_field_is_on_the_grid_what_it_is_inside(vortex, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    section = {"point": [0.2, 0, 0], "normal": [-1, 0, 0]}
+    views = [view("section", "height", name="height", section=section), view("surface", name="speed", component=0)]
+    answer = Answer.model_validate(
+        {"verdict": {"answer": "none", "sentence": {}}, "quantities": {}, "unknowns": 1,
+         "views": [v.model_dump() for v in views]}
+    )  # fmt: skip
+    packed.write(tmp_path / "view3d.bin", answer, vortex, tmp_path / "none", Language("en"))
+    head, arrays = unpacked(tmp_path / "view3d.bin")
+    grid = head["inside"]
+    assert np.prod(grid["counts"]) == len(arrays["inside"]) <= 1.1 * inside.POINTS
+    assert arrays["inside"].all()  # the cube fills its box
+    z, y, _x = np.meshgrid(
+        *(grid["origin"][k] + grid["spacing"][k] * np.arange(grid["counts"][k]) for k in (2, 1, 0)), indexing="ij"
+    )
+    for number, truth in ((0, z), (1, -2.0 * y)):
+        said = head["scalars"][number]
+        values = said["low"] + arrays[f"inside{number}"][:, 0] / grid["steps"] * (said["high"] - said["low"])
+        assert values == pytest.approx(truth.reshape(-1), abs=0.51 * (said["high"] - said["low"]) / grid["steps"])
+    assert head["scalars"][0]["section"] == [0, pytest.approx(0.6)]
+    assert "section" not in head["scalars"][1]
+
+
+def test_a_film_needs_a_field_and_a_section(tmp_path: Path) -> None:
+    falling(tmp_path / "moving.vtkhdf")
+    with pytest.raises(ValueError, match="no field 'velocity'"):
+        inside.Film.of(tmp_path / "moving.vtkhdf", view("moving"))
