@@ -8,14 +8,15 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
-from test_moving_pictures import falling, view
+from test_moving_pictures import view, vortex  # noqa: F401  (a fixture)
+from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from hub.result import Answer
 from solvers.post import inside, packed
 from solvers.post.words import Language
-from tests.solvers.post.test_moving_pictures import vortex  # noqa: F401  (a fixture)
 
 
 def unpacked(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -56,7 +57,30 @@ def test_a_linear_field_is_on_the_grid_what_it_is_inside(vortex, tmp_path: Path)
     assert "section" not in head["scalars"][1]
 
 
-def test_a_film_needs_a_field_and_a_section(tmp_path: Path) -> None:
-    falling(tmp_path / "moving.vtkhdf")
-    with pytest.raises(ValueError, match="no field 'velocity'"):
-        inside.Film.of(tmp_path / "moving.vtkhdf", view("moving"))
+def test_a_film_holds_every_moment_of_its_section(vortex, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    cells = vtk_to_numpy(vortex.grid.GetCells().GetConnectivityArray())
+    frames = np.arange(5)
+    count = len(vortex.nodes)
+    with h5py.File(tmp_path / "moving.vtkhdf", "w") as data:  # a mesh that stands still: the layout of VTK's format
+        root = data.create_group("VTKHDF")
+        root.attrs["Version"] = (2, 2)
+        root.attrs.create("Type", b"UnstructuredGrid", dtype=h5py.string_dtype("ascii", 16))
+        root["NumberOfPoints"], root["NumberOfCells"] = [count], [len(cells) // 4]
+        root["NumberOfConnectivityIds"], root["Points"], root["Connectivity"] = [len(cells)], vortex.nodes, cells
+        root["Offsets"], root["Types"] = np.arange(0, len(cells) + 1, 4), np.full(len(cells) // 4, 10, np.uint8)
+        root["PointData/pressure"] = np.outer(1 + frames, vortex.nodes[:, 0]).reshape(-1)
+        root["Steps/PointDataOffsets/pressure"] = count * frames
+        root["Steps"].attrs["NSteps"] = len(frames)
+        root["Steps/Values"], root["Steps/NumberOfParts"] = 0.1 * frames, np.ones(5, int)
+        for name in ("PartOffsets", "PointOffsets"):
+            root[f"Steps/{name}"] = np.zeros(5, int)
+        for name in ("CellOffsets", "ConnectivityIdOffsets"):
+            root[f"Steps/{name}"] = np.zeros((5, 1), int)
+    moving = view("moving", "pressure", section={"point": [0, 0, 0.3], "normal": [0, 0, 1]})
+    film = inside.Film.of(tmp_path / "moving.vtkhdf", moving)
+    assert film is not None and film.times == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert film.points[:, 2] == pytest.approx(np.full(len(film.points), 0.3))
+    for k in range(5):
+        assert film.values[k] == pytest.approx((1 + k) * film.points[:, 0], abs=1e-6)
+    with pytest.raises(ValueError, match="no field 'speed'"):
+        inside.Film.of(tmp_path / "moving.vtkhdf", view("moving", "speed"))
