@@ -30,6 +30,7 @@ from flows.run_case import collect_and_report, stage_and_submit
 from flows.study import AT_ONCE, reconcile_studies, study
 from flows.walk import Workplace
 from hub import pipeline
+from hub.notify import deliver
 from hub.settings import load
 from hub.store import Message
 
@@ -75,6 +76,12 @@ class Loop:
         while True:
             reconcile(self.place, None, self.started)
             reconcile_studies(self.place, None, self.started)
+            time.sleep(COMPARE)
+
+    def tell(self) -> None:
+        """Send what people asked to be told; a slow server keeps nothing else waiting. Ends only by an exception."""
+        while True:
+            deliver(self.place.settings, self.place.notices)
             time.sleep(COMPARE)
 
     def compare(self) -> None:
@@ -162,7 +169,7 @@ async def run(place: Workplace) -> None:
         for action, flow in _FLOWS.items():
             deployments[action] = await runner.aadd_flow(flow, name="officina")
         loop = Loop(place, client, deployments)
-        for work in (loop.forever, loop.end):
+        for work in (loop.forever, loop.end, loop.tell):
             threading.Thread(target=_or_die, args=(work,), daemon=True).start()
         await runner.start()
 

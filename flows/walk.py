@@ -21,7 +21,7 @@ from hub.result import Result
 from hub.run import Run, conclude, failure_of, open_run
 from hub.runfolder import Stage, attempts
 from hub.settings import Settings
-from hub.store import ACTIVE, AllStudies, Orchestration, open_store
+from hub.store import ACTIVE, AllStudies, Notices, Orchestration, open_store
 from hub.store import Run as Row
 from hub.where import spent
 
@@ -37,12 +37,15 @@ class Workplace:
     store: Orchestration
     studies: AllStudies
     executor: Executor
+    notices: Notices
 
     @classmethod
     def of(cls, settings: Settings, *, carries: bool = False) -> Workplace:
         """carries : this process brings jobs to clusters and back. Raises OSError, StoreTooNew."""
         store = open_store(settings)
-        return cls(settings, store.orchestration, store.all_studies, Anywhere(settings.home, carries=carries))
+        return cls(
+            settings, store.orchestration, store.all_studies, Anywhere(settings.home, carries=carries), store.notices
+        )
 
     def run(self, row: Row) -> Run:
         return Run(self.settings.home / row.folder, self.settings.cache)

@@ -50,6 +50,11 @@ def solver_modules() -> dict[str, str]:
     return found
 
 
+def comes_along(name: str) -> bool:
+    """A solver is a folder of the hub's own, not of another distribution."""
+    return (package_folder("solvers") / Path(*name.split(".")) / "__main__.py").is_file()
+
+
 def _module(name: str) -> str:
     modules = solver_modules()
     if name not in modules:

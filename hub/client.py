@@ -41,17 +41,21 @@ class ClientError(Exception):
 
 
 class Client:
-    """One hub, seen by one user. Answers are plain data as ``openapi.json`` describes them.
+    """One hub, seen by one user, who is spoken to in a `language`. Answers are plain data as ``openapi.json`` describes
+    them.
 
     Raises Refused where the hub names problems of the input (status 422, 413), ClientError for everything else.
     """
 
-    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, *, language: str = "en", transport: httpx.BaseTransport | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url + API,
             # what cannot be a token is not sent: the hub then says that there is none
-            headers={"Authorization": f"Bearer {token}"} if re.fullmatch(r"[\w.~+/=-]+", token, re.ASCII) else {},
+            headers={"Accept-Language": language}
+            | ({"Authorization": f"Bearer {token}"} if re.fullmatch(r"[\w.~+/=-]+", token, re.ASCII) else {}),
             timeout=_TIMEOUT,
             transport=transport,
             trust_env=False,  # a proxy for the outside has no business between us and our hub
@@ -306,6 +310,108 @@ class Client:
     def estimates(self, limit: int = 100) -> list[dict[str, Any]]:
         """What ended runs were to take, and what they took."""
         return self._json("GET", "/estimates", params={"limit": limit})  # type: ignore[no-any-return]
+
+    # --- people ---
+
+    def log_out(self) -> None:
+        self._request("POST", "/logout")
+
+    def wishes(self) -> dict[str, Any]:
+        """What one is told by when a run has ended."""
+        return self._json("GET", "/wishes")  # type: ignore[no-any-return]
+
+    def want(self, *, mail: str = "", webhook: str = "", language: str = "en") -> dict[str, Any]:
+        """Be told by mail, by a webhook, or by neither. Raises Refused."""
+        return self._json("PUT", "/wishes", json={"mail": mail, "webhook": webhook, "language": language})  # type: ignore[no-any-return]
+
+    def tokens(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/tokens")  # type: ignore[no-any-return]
+
+    def new_token(self, name: str, days: float | None = 365.0) -> dict[str, Any]:
+        """A key for a program; `token` is shown this once."""
+        return self._json("POST", "/tokens", json={"name": name, "days": days})  # type: ignore[no-any-return]
+
+    def revoke_token(self, token_id: str) -> None:
+        self._request("DELETE", f"/tokens/{_part(token_id)}")
+
+    def members(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/members")  # type: ignore[no-any-return]
+
+    def add_member(self, name: str, role: str) -> dict[str, Any]:
+        """{id, name, role, login}: `login` is a path that logs the person in, once."""
+        return self._json("POST", "/members", json={"name": name, "role": role})  # type: ignore[no-any-return]
+
+    def remove_member(self, user_id: str) -> None:
+        self._request("DELETE", f"/members/{_part(user_id)}")
+
+    # --- links to results ---
+
+    def share(self, run_id: str, *, days: float = 14.0, files: bool = False) -> dict[str, Any]:
+        """A link to a result: `key` is what it carries."""
+        return self._json("POST", f"/runs/{_part(run_id)}/shares", json={"days": days, "files": files})  # type: ignore[no-any-return]
+
+    def shares(self, run_id: str) -> list[dict[str, Any]]:
+        return self._json("GET", f"/runs/{_part(run_id)}/shares")  # type: ignore[no-any-return]
+
+    def revoke_share(self, run_id: str, share_id: str) -> None:
+        self._request("DELETE", f"/runs/{_part(run_id)}/shares/{_part(share_id)}")
+
+    def shared(self, key: str) -> dict[str, Any]:
+        """What a link shows: {result, pictures, files, ended, expires}."""
+        return self._json("GET", f"/shared/{_part(key)}")  # type: ignore[no-any-return]
+
+    def shared_file(self, key: str, name: str) -> bytes:
+        return self._bytes(f"/shared/{_part(key)}/files/{quote(name)}", {})
+
+    # --- solvers and their proofs ---
+
+    def publications(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/publications")  # type: ignore[no-any-return]
+
+    def proofs(self, solver: str) -> list[dict[str, Any]]:
+        return self._json("GET", f"/solvers/{_part(solver)}/proofs")  # type: ignore[no-any-return]
+
+    def prove(self, solver: str) -> dict[str, Any]:
+        """Run contract and benchmarks of a solver."""
+        return self._json("POST", f"/solvers/{_part(solver)}/proofs")  # type: ignore[no-any-return]
+
+    def propose(self, solver: str) -> dict[str, Any]:
+        return self._json("POST", f"/solvers/{_part(solver)}/proposal")  # type: ignore[no-any-return]
+
+    def publish(self, solver: str, state: str, organisation: str | None = None) -> dict[str, Any]:
+        body = {"state": state, "organisation": organisation}
+        return self._json("PUT", f"/staff/solvers/{_part(solver)}", json=body)  # type: ignore[no-any-return]
+
+    # --- staff of the house ---
+
+    def board(self, days: float = 7.0) -> list[dict[str, Any]]:
+        """Runs of all organisations, without their content."""
+        return self._json("GET", "/staff/runs", params={"days": days})  # type: ignore[no-any-return]
+
+    def staff_cancel(self, run_id: str) -> dict[str, Any]:
+        return self._json("POST", f"/staff/runs/{_part(run_id)}/cancel")  # type: ignore[no-any-return]
+
+    def staff_retry(self, run_id: str, cluster: str | None = None) -> dict[str, Any]:
+        """The same question again, perhaps at another place."""
+        return self._json("POST", f"/staff/runs/{_part(run_id)}/retry", json={"cluster": cluster})  # type: ignore[no-any-return]
+
+    def organisations(self, days: float = 30.0) -> list[dict[str, Any]]:
+        return self._json("GET", "/staff/organisations", params={"days": days})  # type: ignore[no-any-return]
+
+    def set_quota(self, organisation_id: str, core_hours: float | None, *, anew: bool = False) -> dict[str, Any]:
+        body = {"core_hours": core_hours, "anew": anew}
+        return self._json("PUT", f"/staff/organisations/{_part(organisation_id)}/quota", json=body)  # type: ignore[no-any-return]
+
+    def disks(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/staff/disks")  # type: ignore[no-any-return]
+
+    def audit(self, limit: int = 200, before: str | None = None) -> list[dict[str, Any]]:
+        """Who did what when."""
+        given = {"limit": limit, "before": before}
+        return self._json("GET", "/staff/audit", params={k: v for k, v in given.items() if v is not None})  # type: ignore[no-any-return]
+
+    def notices(self) -> dict[str, int]:
+        return self._json("GET", "/staff/notices")  # type: ignore[no-any-return]
 
     # --- the wire ---
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,15 +16,30 @@ from hub import catalogue
 from hub.case import Frozen, load_data
 from hub.pipeline import run_foreground
 from hub.result import Result
+from hub.runfolder import Attempt
 from hub.solver import Benchmark, Description
 from hub.units import UNITS, to_si
 
 
+class Measured(Frozen):
+    """A quantity of a benchmark beside its reference. value, reference : in `unit`, SI; off, tolerance : relative"""
+
+    case: str
+    quantity: str
+    value: float
+    reference: float
+    unit: str
+    off: float
+    tolerance: float
+    source: str
+
+
 class Finding(Frozen):
-    """One thing that was looked at."""
+    """One thing that was looked at. measured : where it is a number beside its reference"""
 
     what: str
     passed: bool
+    measured: Measured | None = None
 
 
 class Expected(Frozen):
@@ -130,6 +147,16 @@ def _compare(case: str, reference: Expected, result: Result) -> Finding:
         what=f"{case}: {reference.quantity} = {quantity.value:.5g} {unit}, reference {reference.value:.5g}, "
         f"off by {off:.2%} of {reference.tolerance:.2%} allowed",
         passed=off <= reference.tolerance,
+        measured=Measured(
+            case=case,
+            quantity=reference.quantity,
+            value=quantity.value,
+            reference=reference.value,
+            unit=unit,
+            off=off,
+            tolerance=reference.tolerance,
+            source=reference.source,
+        ),
     )
 
 
@@ -157,3 +184,19 @@ def _orders(folder: Path, benchmark: Benchmark, references: Sequence[Expected], 
             what=f"{benchmark.case}: {quantity} converges with order {observed:.2f}, expected {wanted:g}",
             passed=observed >= wanted - 0.2,
         )
+
+
+def main(name: str, attempt: Attempt) -> None:
+    """The suite as a job: what was found stands in ``out/findings.json``, as far as it has come."""
+    found: list[Finding] = []
+    work = attempt.folder / "work"
+    for finding in prove(name, work):
+        found.append(finding)
+        attempt.write("findings.json", [f.model_dump() for f in found])
+        attempt.write_status(step=len(found), doing=finding.what)
+    shutil.rmtree(work, ignore_errors=True)
+    attempt.finish()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Attempt(Path(sys.argv[2])))

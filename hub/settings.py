@@ -24,6 +24,11 @@ class Settings(BaseModel):
     upload_limit, case_limit : largest upload and largest request that is no upload [byte]
     ranks : MPI ranks available to solves on this machine
     price, energy : of a core-hour of this machine, and its kWh
+    address : under which people reach the hub, for links in what is sent; empty for its own
+    smtp : host:port of the mail server, empty for none; smtp_security, smtp_user; the password lies in
+        ``secrets/smtp``; mail_from : the sender
+    webhook_hosts : hosts that may be told of runs, ``name`` or ``name:port``; one with a private address only if
+        that address is in the list as well
     prefer : which place ``resources.cluster: best`` takes: this machine if it fits, what is done sooner, or is cheaper
     """
 
@@ -41,7 +46,14 @@ class Settings(BaseModel):
     energy: Annotated[float, Field(ge=0)] | None = None
     prefer: Literal["here", "sooner", "cheaper"] = "here"
 
-    @field_validator("hosts", mode="before")
+    address: str = ""
+    smtp: str = ""
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    mail_from: str = ""
+    webhook_hosts: tuple[str, ...] = ()
+
+    @field_validator("hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from ui import session
-from ui.pages import about, case, clusters, compare, run, runs, solvers, start, studies
+from ui import desk, session
+from ui.pages import about, account, board, case, clusters, compare, run, runs, shared, solvers, start, studies
 from ui.words import LANGUAGES, _, language, plain
 
 HERE = Path(__file__).parent
@@ -34,10 +34,19 @@ def main() -> None:
         "solvers": entry(solvers.page, "solvers", _("Solvers"), ":material/functions:"),
         "compare": entry(compare.page, "compare", _("Compare"), ":material/compare_arrows:"),
         "help": entry(about.page, "help", _("Help"), ":material/help:"),
+        "account": entry(account.page, "account", _("Account"), ":material/account_circle:"),
         "run": entry(run.page, "run", _("Run"), "", visibility="hidden"),
-    }
+        # a link needs no account
+        "shared": st.Page(shared.page, title=_("Shared"), url_path="shared", visibility="hidden"),
+        "board": entry(
+            board.page, "board", _("Control room"), ":material/monitoring:",
+            visibility="visible" if logged_in and desk.sees_board() else "hidden",
+        ),
+    }  # fmt: skip
     session.PAGES.update(pages)
-    chosen = st.navigation(list(pages.values()), position="top" if logged_in else "hidden")
+    more = [pages[name] for name in ("board", "clusters", "compare", "account", "help")]
+    sections = {"": [page for page in pages.values() if page not in more], _("More"): more}
+    chosen = st.navigation(sections, position="top" if logged_in else "hidden")
     try:
         chosen.run()
     except session.Unreachable as error:

@@ -35,17 +35,18 @@ class Unreachable(Exception):
 
 
 @st.cache_resource(max_entries=500, ttl=3600, show_spinner=False)
-def _connected(url: str, token: str) -> Client:
+def _connected(url: str, token: str, language: str) -> Client:
     """One connection for each reader, kept open between reruns."""
-    return Client(url, token)
+    return Client(url, token, language=language)
 
 
 def client() -> Client:
     """The hub as the reader sees it, by the cookie of the browser."""
-    return _connected(os.environ.get("OFFICINA_URL", "http://127.0.0.1:8080"), st.context.cookies.get(COOKIE, ""))
+    url, token = os.environ.get("OFFICINA_URL", "http://127.0.0.1:8080"), st.context.cookies.get(COOKIE, "")
+    return _connected(url, token, language())
 
 
-def _or_none[Answer](ask: Callable[[], Answer]) -> Answer | None:
+def or_none[Answer](ask: Callable[[], Answer]) -> Answer | None:
     """An answer of the hub; None for what is not there or not for this reader. Raises Unreachable."""
     try:
         return ask()
@@ -57,7 +58,7 @@ def _or_none[Answer](ask: Callable[[], Answer]) -> Answer | None:
         return None
 
 
-def _told[Answer](ask: Callable[[], Answer]) -> Answer | None:
+def told[Answer](ask: Callable[[], Answer]) -> Answer | None:
     """An answer to something the reader did; what is wrong with it is shown. Raises Unreachable."""
     try:
         return ask()
@@ -121,15 +122,15 @@ def me() -> dict[str, Any] | None:
     """The reader as the hub knows them, None without a valid cookie. Asked once for each session."""
     known: dict[str, Any] | None = st.session_state.get("me")
     if known is None and st.context.cookies.get(COOKIE):
-        known = _or_none(client().me)
+        known = or_none(client().me)
         st.session_state["me"] = known
     return known
 
 
 def owner() -> str:
-    """Whose drafts the reader sees."""
+    """Whose answers are remembered, and in which language."""
     who = me() or {}
-    return json.dumps([who.get("organisation"), who.get("user")])
+    return json.dumps([who.get("organisation"), who.get("user"), language()])
 
 
 def log_in() -> None:
@@ -154,8 +155,8 @@ def log_in() -> None:
 # --- catalogues: the same for everybody ---------------------------------------------------------------------------
 
 
-@st.cache_data(ttl=300, show_spinner=False)
-def _solvers(_client: Client) -> list[dict[str, Any]]:
+@st.cache_data(ttl=60, show_spinner=False)
+def _solvers(_client: Client, owner: str) -> list[dict[str, Any]]:
     return _client.solvers()
 
 
@@ -170,7 +171,7 @@ def _templates(_client: Client) -> list[dict[str, Any]]:
 
 
 def solvers() -> list[dict[str, Any]]:
-    found = _or_none(lambda: _solvers(client())) or []
+    found = or_none(lambda: _solvers(client(), owner())) or []
     if not found:
         _solvers.clear()  # a hub that is just starting has some in a moment
     return found
@@ -187,11 +188,11 @@ def solver_titles() -> dict[str, str]:
 
 
 def materials() -> dict[str, dict[str, Any]]:
-    return _or_none(lambda: _materials(client())) or {}
+    return or_none(lambda: _materials(client())) or {}
 
 
 def templates() -> list[dict[str, Any]]:
-    return _or_none(lambda: _templates(client())) or []
+    return or_none(lambda: _templates(client())) or []
 
 
 @st.cache_data(show_spinner=False)
@@ -217,7 +218,7 @@ def property_text(name: str, value: Any) -> str:
 
 def upload(name: str, content: bytes) -> dict[str, Any] | None:
     """Hand a file to the hub; what is wrong with it is shown."""
-    return _told(lambda: client().upload(content, name))
+    return told(lambda: client().upload(content, name))
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
@@ -239,7 +240,7 @@ def checked_file(geometry: Mapping[str, Any]) -> dict[str, Any] | None:
     if not file_id:
         return None
     try:
-        return _or_none(lambda: _checked(client(), owner(), file_id, unit))
+        return or_none(lambda: _checked(client(), owner(), file_id, unit))
     except Unreachable:
         st.warning(_("Reading this part takes very long. Try again in a moment."), icon=":material/hourglass_top:")
         return None
@@ -259,12 +260,12 @@ def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
     file_id = geometry.get("file")
     if not file_id:
         return None
-    return _or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
+    return or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
 
 
 def faces_picture_if_ready(file_id: str) -> bytes | None:
     """The same where it is there already; asking for it has it drawn, for the next time."""
-    found = _or_none(lambda: client().file(file_id))
+    found = or_none(lambda: client().file(file_id))
     return faces_picture({"file": file_id}) if found and found["state"] == "checked" else None
 
 
@@ -311,36 +312,36 @@ def check(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def submit(case: Mapping[str, Any], until: str = "report") -> dict[str, Any] | None:
-    return _told(lambda: client().submit(case, until=until))
+    return told(lambda: client().submit(case, until=until))
 
 
 def runs(*, state: str | None = None, limit: int = 25, before: str | None = None) -> list[dict[str, Any]]:
-    return _or_none(lambda: client().runs(state=state, limit=limit, before=before)) or []
+    return or_none(lambda: client().runs(state=state, limit=limit, before=before)) or []
 
 
 def run(run_id: str) -> dict[str, Any] | None:
-    return _or_none(lambda: client().run(run_id))
+    return or_none(lambda: client().run(run_id))
 
 
 def log(run_id: str, stage: str | None = None) -> str:
-    return _or_none(lambda: client().log(run_id, stage)) or ""
+    return or_none(lambda: client().log(run_id, stage)) or ""
 
 
 def history(run_id: str) -> list[dict[str, float]]:
     """Figures of the solve over time."""
-    return _or_none(lambda: client().history(run_id)) or []
+    return or_none(lambda: client().history(run_id)) or []
 
 
 def cancel(run_id: str) -> None:
-    _told(lambda: client().cancel(run_id))
+    told(lambda: client().cancel(run_id))
 
 
 def result(run_id: str) -> dict[str, Any] | None:
-    return _or_none(lambda: client().result(run_id))
+    return or_none(lambda: client().result(run_id))
 
 
 def files(run_id: str) -> list[str]:
-    return _or_none(lambda: client().files(run_id)) or []
+    return or_none(lambda: client().files(run_id)) or []
 
 
 def file_url(run_id: str, name: str) -> str:
@@ -355,12 +356,12 @@ def _content(_client: Client, owner: str, run_id: str, name: str) -> bytes:
 
 def content(run_id: str, name: str) -> bytes | None:
     """A small file of a run that has ended."""
-    return _or_none(lambda: _content(client(), owner(), run_id, name))
+    return or_none(lambda: _content(client(), owner(), run_id, name))
 
 
 def orchestration_away() -> bool:
     """Nothing starts runs just now: they wait."""
-    return (_or_none(client().health) or {}).get("orchestration") == "away"
+    return (or_none(client().health) or {}).get("orchestration") == "away"
 
 
 def took(found: Mapping[str, Any]) -> float | None:
@@ -385,32 +386,32 @@ def made(found: Mapping[str, Any]) -> float | None:
 
 def case_of(run_id: str) -> dict[str, Any] | None:
     """The case of a run as typed."""
-    return _or_none(lambda: client().case(run_id))
+    return or_none(lambda: client().case(run_id))
 
 
 def studies() -> list[dict[str, Any]]:
-    return _or_none(client().studies) or []
+    return or_none(client().studies) or []
 
 
 def study(study_id: str) -> dict[str, Any] | None:
-    return _or_none(lambda: client().study(study_id))
+    return or_none(lambda: client().study(study_id))
 
 
 def submit_study(study: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any] | None:
     with st.spinner(_("Checking …")):
-        return _told(lambda: client().submit_study(study, case))
+        return told(lambda: client().submit_study(study, case))
 
 
 def study_result(study_id: str) -> dict[str, Any] | None:
-    return _or_none(lambda: client().study_result(study_id))
+    return or_none(lambda: client().study_result(study_id))
 
 
 def study_files(study_id: str) -> list[str]:
-    return _or_none(lambda: client().study_files(study_id)) or []
+    return or_none(lambda: client().study_files(study_id)) or []
 
 
 def study_content(study_id: str, name: str) -> bytes | None:
-    return _or_none(lambda: client().study_file(study_id, name))
+    return or_none(lambda: client().study_file(study_id, name))
 
 
 def study_file_url(study_id: str, name: str) -> str:
@@ -418,11 +419,11 @@ def study_file_url(study_id: str, name: str) -> str:
 
 
 def cancel_study(study_id: str) -> None:
-    _told(lambda: client().cancel_study(study_id))
+    told(lambda: client().cancel_study(study_id))
 
 
 def retry_study(study_id: str) -> None:
-    _told(lambda: client().retry_study(study_id))
+    told(lambda: client().retry_study(study_id))
 
 
 def may(right: str) -> bool:
@@ -431,27 +432,27 @@ def may(right: str) -> bool:
 
 
 def clusters() -> dict[str, Any]:
-    return _or_none(client().clusters) or {"clusters": [], "problems": []}
+    return or_none(client().clusters) or {"clusters": [], "problems": []}
 
 
 def check_cluster(name: str) -> list[dict[str, Any]] | None:
-    return _told(lambda: client().check_cluster(name))
+    return told(lambda: client().check_cluster(name))
 
 
 def begin_login(name: str) -> None:
-    _told(lambda: client().begin_login(name))
+    told(lambda: client().begin_login(name))
 
 
 def login_questions(name: str) -> dict[str, Any] | None:
-    return _or_none(lambda: client().login_questions(name))
+    return or_none(lambda: client().login_questions(name))
 
 
 def answer_login(name: str, answers: list[str]) -> None:
-    _told(lambda: client().answer_login(name, answers))
+    told(lambda: client().answer_login(name, answers))
 
 
 def estimates() -> list[dict[str, Any]]:
-    return _or_none(client().estimates) or []
+    return or_none(client().estimates) or []
 
 
 # --- drafts and ways between pages --------------------------------------------------------------------------------
@@ -464,7 +465,7 @@ def draft() -> Draft | None:
         return None
     key = f"draft.{draft_id}"
     if key not in st.session_state:
-        found = _or_none(lambda: client().draft(draft_id))
+        found = or_none(lambda: client().draft(draft_id))
         if found is None:
             return None
         st.session_state[key] = Draft.of(found)
@@ -473,7 +474,7 @@ def draft() -> Draft | None:
 
 def new_draft(case: Mapping[str, Any], file_name: str = "") -> Draft | None:
     """A draft of a case; None where the reader may make none, which is said."""
-    made = _told(lambda: client().new_draft({"case": dict(case), "file_name": file_name}))
+    made = told(lambda: client().new_draft({"case": dict(case), "file_name": file_name}))
     if made is None:
         return None
     kept = Draft.of(made)
@@ -537,7 +538,7 @@ def open_template(name: str) -> None:
 
 def duplicate(found: Mapping[str, Any]) -> None:
     """Go to the wizard with the case of a run, as it was typed."""
-    case = _or_none(lambda: client().case(found["id"]))
+    case = or_none(lambda: client().case(found["id"]))
     if case is None:
         st.error(_("The case of this run is not for you to see."), icon=":material/lock:")
         return

@@ -122,6 +122,12 @@ def ago(stamp: str | float | None) -> str:
     return then.strftime("%d/%m/%Y" if language() == "it" else "%d %b %Y")
 
 
+def stamp(when: str | float | None) -> str:
+    """A time to the minute, in universal time."""
+    then = moment(when)
+    return "" if then is None else then.strftime("%d/%m/%Y %H:%M" if language() == "it" else "%d %b %Y %H:%M") + " UTC"
+
+
 def lines(items: Iterable[str]) -> None:
     """A list of somebody's texts."""
     st.markdown("\n".join(f"- {plain(item)}" for item in items))

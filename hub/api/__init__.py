@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from hub.access import local_token
-from hub.api import catalogues, clusters, drafts, files, runs, studies
+from hub.api import catalogues, clusters, drafts, files, people, runs, shares, staff, studies, workshop
 from hub.api.bodies import sweep
 from hub.api.guard import Guard
 from hub.api.refusals import Problems, install
@@ -47,7 +47,7 @@ def create(settings: Settings, store: Store | None = None) -> FastAPI:
     app.state.service = Service(settings, store)
     install(app)
     app.add_middleware(Guard, settings=settings)
-    for part in (catalogues, clusters, drafts, files, runs, studies):
+    for part in (catalogues, clusters, drafts, files, people, runs, shares, staff, studies, workshop):
         app.include_router(part.router)
     return app
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.access import RIGHTS
+from hub.access import Right, may
 from hub.intake import GeometryVerdict
 from hub.runfolder import Stage, Status
 from hub.store import Caller, Draft, Role, Run, State
@@ -26,17 +26,24 @@ class Health(_Answer):
 
 
 class Me(_Answer):
-    """rights : what the role allows, in words."""
+    """rights : what the role allows, in words; house : the organisation is the one that keeps the hub."""
 
     user: str
     organisation: str
     role: Role
+    house: bool
     rights: list[str]
 
     @classmethod
     def of(cls, caller: Caller) -> Me:
-        rights = sorted(right.value for right in RIGHTS[caller.role])
-        return cls(user=caller.user_name, organisation=caller.organisation_name, role=caller.role, rights=rights)
+        rights = sorted(right.value for right in Right if may(caller, right))
+        return cls(
+            user=caller.user_name,
+            organisation=caller.organisation_name,
+            role=caller.role,
+            house=caller.house,
+            rights=rights,
+        )
 
 
 class CaseTemplate(_Answer):

@@ -10,9 +10,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from hub.access import COOKIE, Right, may
-from hub.api.refusals import refusal
+from hub.api.refusals import not_found, refusal
 from hub.api.service import Service
-from hub.store import Caller, Tenant
+from hub.store import Caller, House, Tenant
 
 _bearer = HTTPBearer(auto_error=False, description="a token, as in <home>/secrets/token")
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="set by /login")
@@ -85,6 +85,14 @@ def _scoped(right: Right) -> Callable[[Request, Caller], Tenant]:
     return tenant
 
 
+def _house(request: Request, who: Annotated[Caller, Depends(caller)]) -> House:
+    """A dependency: all organisations, for staff of the house; for everybody else there is no such place."""
+    if not may(who, Right.BOARD):
+        raise not_found()
+    return service(request).store.house(who)
+
+
+Staff = Annotated[House, Depends(_house)]
 Hub = Annotated[Service, Depends(service)]
 Anybody = Annotated[Caller, Depends(caller)]
 Seer = Annotated[Tenant, Depends(_scoped(Right.SEE))]

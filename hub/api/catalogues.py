@@ -7,11 +7,11 @@ import time
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from hub import catalogue
-from hub.access import COOKIE, SESSION
+from hub.access import COOKIE, SESSION, visible
 from hub.api.answers import CaseTemplate, Health, Me
 from hub.api.caller import Anybody, Hub
 from hub.api.refusals import refusal
@@ -57,6 +57,14 @@ def login(request: Request, hub: Hub, token: Annotated[str, Query(min_length=1, 
     return answer
 
 
+@router.post("/logout", status_code=204)
+def logout(request: Request, response: Response, _: Anybody, hub: Hub) -> None:
+    """End the session of this browser."""
+    if token := request.cookies.get(COOKIE):
+        hub.store.members.log_out(token)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
 @router.get("/me")
 def me(who: Anybody) -> Me:
     """The caller: user, organisation, role."""
@@ -64,10 +72,13 @@ def me(who: Anybody) -> Me:
 
 
 @router.get("/solvers")
-def solvers(_: Anybody) -> list[Description]:
-    """The solvers there are. One that does not answer is left out and noted in the log."""
+def solvers(who: Anybody, hub: Hub) -> list[Description]:
+    """The solvers offered to the caller. One that does not answer is left out and noted in the log."""
     found = []
+    spoken = hub.store.workshop(who).publications()
     for name in catalogue.solver_modules():
+        if not visible(who, name, spoken):
+            continue
         try:
             found.append(catalogue.describe(name))
         except catalogue.SolverBroken as error:
@@ -76,10 +87,12 @@ def solvers(_: Anybody) -> list[Description]:
 
 
 @router.get("/solvers/{name}")
-def solver(_: Anybody, name: str) -> Description:
+def solver(who: Anybody, hub: Hub, name: str) -> Description:
     """What a solver takes and answers."""
-    if name not in catalogue.solver_modules():
-        known = ", ".join(catalogue.solver_modules())
+    spoken = hub.store.workshop(who).publications()
+    offered = [n for n in catalogue.solver_modules() if visible(who, n, spoken)]
+    if name not in offered:
+        known = ", ".join(offered)
         raise refusal(404, "the address", "no solver of that name", f"one of {known}", "", "unknown-solver")
     return catalogue.describe(name)
 

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from hub.catalogue import SolverBroken
 from hub.problem import Problem, Refused, excerpt, path
-from hub.store import NotFound
+from hub.store import NotFound, QuotaReached
 
 log = logging.getLogger("officina.api")
 
@@ -94,6 +94,15 @@ def understand(error: Exception) -> Refusal:
             return Refusal(422, error.problems)
         case NotFound():
             return not_found()
+        case QuotaReached():
+            return refusal(
+                422,
+                "resources",
+                f"{error.asked:.3g} core-hours asked, {error.left:.3g} of {error.of:.3g} left for your organisation",
+                "a case that fits into what is left",
+                "Take a coarser mesh, wait for runs to end, or ask the centre's staff for more.",
+                "quota",
+            )
         case RequestValidationError():
             return Refusal(422, [_parameter(item) for item in error.errors()])
         case HTTPException():
@@ -154,5 +163,5 @@ def install(app: FastAPI) -> None:
     async def answer(_request: Request, error: Exception) -> JSONResponse:
         return respond(understand(error))
 
-    for kind in (Refusal, Refused, NotFound, RequestValidationError, HTTPException, SolverBroken):
+    for kind in (Refusal, Refused, NotFound, QuotaReached, RequestValidationError, HTTPException, SolverBroken):
         app.add_exception_handler(kind, answer)

@@ -171,9 +171,13 @@ def cancel(run_id: RunId, tenant: Seer, hub: Hub) -> RunAnswer:
 @router.get("/runs/{run_id}/result")
 def result(run_id: RunId, tenant: Opener, hub: Hub) -> Result:
     """The whole answer."""
-    found = tenant.run(run_id)
+    return read_result(hub.settings, tenant.run(run_id))
+
+
+def read_result(settings: Settings, found: Run) -> Result:
+    """Raises Refusal 409 where there is none."""
     try:
-        with os.fdopen(open_below(hub.settings.home / found.folder, "result.json"), "rb") as stream:
+        with os.fdopen(open_below(settings.home / found.folder, "result.json"), "rb") as stream:
             return Result.model_validate_json(stream.read())
     except OSError:
         raise refusal(

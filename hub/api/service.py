@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import catalogue
+from hub.access import visible
 from hub.api.verdicts import Verdicts, passing
 from hub.case import digest, load_data
 from hub.check import Checked, check_case
@@ -88,6 +89,11 @@ class Service:
             geometry = self.geometry(tenant, name)
         except NotFound:
             return _without_file(check_case(data), name), None
+        solver = data.get("solver")
+        if isinstance(solver, str) and not visible(
+            tenant.caller, solver, self.store.workshop(tenant.caller).publications()
+        ):
+            data = {**data, "solver": f"{solver} (not published)"}  # as one that is not there
         data = {**data, "geometry": {**typed, "file": geometry.id}}
         key = digest([data, _stamp(data.get("solver"))])
         with self._lock:

@@ -19,11 +19,16 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
 from hub.settings import Settings
+from hub.store.house import BoardRun, Deed, House, Usage
 from hub.store.members import Members
+from hub.store.notices import Notice, Notices, Wish, Wishes
 from hub.store.orchestration import Orchestration
+from hub.store.quotas import Quota, QuotaReached
+from hub.store.shares import OpenShares, Share, Shares
 from hub.store.studies import GOING, AllStudies, NewStudy, Studies, StudyRecord, StudyState
 from hub.store.tables import ACTIVE, ENDED, AttemptRecord, Caller, Draft, Event, File, Message, Role, Run, State
 from hub.store.tenant import Changed, NewRun, NotFound, Tenant
+from hub.store.workshop import Proof, Publication, Standing, Workshop
 
 __all__ = [
     "ACTIVE",
@@ -31,18 +36,31 @@ __all__ = [
     "GOING",
     "AllStudies",
     "AttemptRecord",
+    "BoardRun",
     "Caller",
     "Changed",
+    "Deed",
     "Draft",
     "Event",
     "File",
+    "House",
     "Message",
     "NewRun",
     "NewStudy",
     "NotFound",
+    "Notice",
+    "Notices",
+    "OpenShares",
     "Orchestration",
+    "Proof",
+    "Publication",
+    "Quota",
+    "QuotaReached",
     "Role",
     "Run",
+    "Share",
+    "Shares",
+    "Standing",
     "State",
     "Store",
     "StoreTooNew",
@@ -50,6 +68,10 @@ __all__ = [
     "StudyRecord",
     "StudyState",
     "Tenant",
+    "Usage",
+    "Wish",
+    "Wishes",
+    "Workshop",
     "open_store",
 ]
 
@@ -98,6 +120,32 @@ class Store:
     def studies(self, caller: Caller) -> Studies:
         """Studies of the caller's organisation."""
         return Studies(self.begin, caller)
+
+    def house(self, caller: Caller) -> House:
+        """All organisations, without what is theirs. Whether the caller may is for who asks to see."""
+        return House(self.begin, caller)
+
+    def wishes(self, caller: Caller) -> Wishes:
+        """What the caller wants to be told by."""
+        return Wishes(self.begin, caller)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """All notices, for whoever sends them."""
+        return Notices(self.begin)
+
+    def shares(self, caller: Caller) -> Shares:
+        """Links to results of the caller's organisation."""
+        return Shares(self.begin, caller)
+
+    @cached_property
+    def open_shares(self) -> OpenShares:
+        """What a link shows to whoever has it."""
+        return OpenShares(self.begin)
+
+    def workshop(self, caller: Caller) -> Workshop:
+        """Proofs and publications of solvers."""
+        return Workshop(self.begin, caller)
 
     @cached_property
     def all_studies(self) -> AllStudies:

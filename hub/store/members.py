@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from hub.store.tables import (
     AuditRow,
@@ -24,6 +27,28 @@ from hub.store.tables import (
 def _hash(token: str) -> str:
     # A token has 256 bits of chance: unlike a password it needs no slow hash.
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+#: Digits of a token's hash that name it.
+SHORT = 16
+
+
+@dataclass(frozen=True)
+class Token:
+    """kind : of a program (``api``) or a browser (``session``); times : seconds since 1970 UTC"""
+
+    id: str
+    kind: str
+    name: str
+    created: float
+    expires: float | None
+
+
+@dataclass(frozen=True)
+class Member:
+    id: str
+    name: str
+    role: str
 
 
 class Members:
@@ -50,7 +75,7 @@ class Members:
                 session.add(MembershipRow(user=made.id, organisation=house.id, role="admin"))
             else:
                 made, house = found
-            return _caller(made, house, "admin")
+            return _caller(made, house, "admin", _oldest(session))
 
     def add(self, organisation: str, user: str, role: Role) -> Caller:
         """A user, made if new, with a role in an organisation of that name, made if new."""
@@ -61,7 +86,7 @@ class Members:
             session.add_all([house, person])
             session.flush()
             session.merge(MembershipRow(user=person.id, organisation=house.id, role=role))
-            return _caller(person, house, role)
+            return _caller(person, house, role, _oldest(session))
 
     def mint(self, caller: Caller, kind: TokenKind = "api", lasts: float | None = None) -> str:
         """A new token for a caller. lasts : seconds until it is void; None for ever."""
@@ -74,6 +99,100 @@ class Members:
                 )
             )
         return token
+
+    def name_token(self, caller: Caller, name: str, lasts: float | None) -> str:
+        """A named token for a program."""
+        token = self.mint(caller, "api", lasts)
+        with self._begin() as session:
+            session.get_one(TokenRow, _hash(token)).name = name
+            self._note(session, caller, "make token", _hash(token)[:SHORT])
+        return token
+
+    def tokens(self, caller: Caller) -> Sequence[Token]:
+        """The caller's own tokens that still work, those for logging in left out; newest first."""
+        with self._begin(read=True) as session:
+            rows = session.scalars(
+                select(TokenRow)
+                .where(
+                    TokenRow.user == caller.user,
+                    TokenRow.organisation == caller.organisation,
+                    TokenRow.kind != "login",
+                    (TokenRow.expires.is_(None)) | (TokenRow.expires > time.time()),
+                )
+                .order_by(TokenRow.created.desc())
+            )
+            return [
+                Token(id=r.hash[:SHORT], kind=r.kind, name=r.name or "", created=r.created, expires=r.expires)
+                for r in rows
+            ]
+
+    def revoke(self, caller: Caller, token_id: str) -> bool:
+        """End one of the caller's own tokens, named by the beginning of its hash. False where there is none."""
+        with self._begin() as session:
+            row = session.scalar(
+                select(TokenRow).where(
+                    TokenRow.hash.startswith(token_id, autoescape=True),
+                    TokenRow.user == caller.user,
+                    TokenRow.organisation == caller.organisation,
+                )
+            )
+            if row is None or len(token_id) != SHORT:
+                return False
+            session.delete(row)
+            self._note(session, caller, "revoke token", token_id)
+            return True
+
+    def log_out(self, token: str) -> None:
+        """End a session."""
+        with self._begin() as session:
+            row = session.get(TokenRow, _hash(token))
+            if row is not None and row.kind == "session":
+                session.delete(row)
+                session.add(AuditRow(organisation=row.organisation, user=row.user, event="log-out", subject=""))
+
+    def members(self, organisation: str) -> Sequence[Member]:
+        """Who belongs to an organisation, by name."""
+        with self._begin(read=True) as session:
+            rows = session.execute(
+                select(UserRow.id, UserRow.name, MembershipRow.role)
+                .join(MembershipRow, MembershipRow.user == UserRow.id)
+                .where(MembershipRow.organisation == organisation)
+                .order_by(UserRow.name)
+            )
+            return [Member(id=i, name=n, role=r) for i, n, r in rows]
+
+    def known(self, user: str) -> bool:
+        """There is somebody of that name, in whatever organisation."""
+        with self._begin(read=True) as session:
+            return session.scalar(select(UserRow.id).where(UserRow.name == user)) is not None
+
+    def organisation(self, name: str) -> str | None:
+        """The id of an organisation."""
+        with self._begin(read=True) as session:
+            return session.scalar(select(OrganisationRow.id).where(OrganisationRow.name == name))
+
+    def remove(self, organisation: str, user: str) -> bool:
+        """End a membership and all its tokens; runs stay. False where there is none, or it is the last administrator's.
+
+        user : id
+        """
+        with self._begin() as session:
+            row = session.get(MembershipRow, (user, organisation))
+            admins = select(MembershipRow.user).where(
+                MembershipRow.organisation == organisation, MembershipRow.role == "admin"
+            )
+            if row is None or list(session.scalars(admins)) == [user]:
+                return False
+            session.execute(delete(TokenRow).where(TokenRow.user == user, TokenRow.organisation == organisation))
+            session.delete(row)
+            return True
+
+    def note(self, caller: Caller, event: str, subject: str) -> None:
+        with self._begin() as session:
+            self._note(session, caller, event, subject)
+
+    def _note(self, session: Session, caller: Caller, event: str, subject: str) -> None:
+        session.add(AuditRow(organisation=caller.organisation, user=caller.user, event=event, subject=subject))
 
     def who(self, token: str) -> Caller | None:
         """Whose token this is, unless it is void or only good for logging in."""
@@ -92,7 +211,7 @@ class Members:
                     (TokenRow.expires.is_(None)) | (TokenRow.expires > time.time()),
                 )
             ).first()
-            return None if found is None else _caller(*found)
+            return None if found is None else _caller(*found, _oldest(session))
 
     def log_in(self, token: str, lasts: float) -> str | None:
         """A session token for whoever holds this token; a token of kind ``login`` is used up by it."""
@@ -117,7 +236,12 @@ class Members:
             return made
 
 
-def _caller(user: UserRow, organisation: OrganisationRow, role: str) -> Caller:
+def _oldest(session: Session) -> str | None:
+    """The organisation that keeps the hub."""
+    return session.scalar(select(OrganisationRow.id).order_by(OrganisationRow.created, OrganisationRow.id).limit(1))
+
+
+def _caller(user: UserRow, organisation: OrganisationRow, role: str, oldest: str | None) -> Caller:
     return Caller.model_validate(
         {
             "user": user.id,
@@ -125,5 +249,6 @@ def _caller(user: UserRow, organisation: OrganisationRow, role: str) -> Caller:
             "organisation": organisation.id,
             "organisation_name": organisation.name,
             "role": role,
+            "house": organisation.id == oldest,
         }
     )

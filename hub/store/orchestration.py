@@ -11,8 +11,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from hub.runfolder import Stage
+from hub.store.notices import tell
+from hub.store.quotas import core_hours, settle
 from hub.store.tables import (
     ACTIVE,
     ENDED,
@@ -113,7 +116,16 @@ class Orchestration:
             ).first()
             if changed and post:
                 write_message(session, run_id, post)
+            if changed and state in ENDED:
+                self._close(session, run_id)
             return changed is not None
+
+    def _close(self, session: Session, run_id: str) -> None:
+        """What the end of a run brings with it, in the same transaction: the quota is settled, its people are told."""
+        row = session.get_one(RunRow, run_id, populate_existing=True)
+        settle(session, row.organisation, row.reserved, core_hours(row.actual))
+        row.reserved = 0.0
+        tell(session, row)
 
     def active(self) -> Sequence[Run]:
         """Runs in which something may still happen, oldest first."""

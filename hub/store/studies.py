@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ForeignKey, Select, Text, UniqueConstraint, func, select, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from hub.store.quotas import core_hours, reserve, settle
 from hub.store.tables import AuditRow, Base, Begin, Caller, _Row, new_id
 from hub.store.tenant import NotFound
 
@@ -42,6 +43,7 @@ class StudyRow(Base):
     created: Mapped[float] = mapped_column(default=time.time)
     started: Mapped[float | None]
     ended: Mapped[float | None]
+    reserved: Mapped[float] = mapped_column(default=0.0, server_default="0")
 
 
 class StudyRecord(_Row):
@@ -105,8 +107,10 @@ class Studies:
             stands = {"queued", "running"} | (set() if again else {"done", "partly"})
             if latest is not None and latest.state in stands:
                 return StudyRecord.model_validate(latest), False
+            reserved = reserve(session, self.caller.organisation, core_hours(new.estimate))
             study_id = new_id()
             row = StudyRow(
+                reserved=reserved,
                 id=study_id,
                 organisation=self.caller.organisation,
                 user=self.caller.user,
@@ -196,4 +200,15 @@ class AllStudies:
         change = update(StudyRow).where(StudyRow.id == study_id, StudyRow.state.in_(expect)).values(values)
         with self._begin() as session:
             done = session.execute(change.returning(StudyRow.id).execution_options(synchronize_session=False))
-            return done.first() is not None
+            changed = done.first() is not None
+            if changed and state is not None and state not in GOING:
+                self._settle(session, study_id)
+            return changed
+
+    def _settle(self, session: Session, study_id: str) -> None:
+        """Of what was reserved, as much is spent as there are points that ran."""
+        row = session.get_one(StudyRow, study_id, populate_existing=True)
+        found = row.counts or {}
+        ran = float(found.get("done", 0) + found.get("other", 0)) / max(1.0, float(found.get("of", 1)))
+        settle(session, row.organisation, row.reserved, row.reserved * min(1.0, ran))
+        row.reserved = 0.0

@@ -90,6 +90,7 @@ class TokenRow(Base):
     organisation: Mapped[str] = mapped_column(ForeignKey("organisations.id"))
     created: Mapped[float] = mapped_column(default=time.time)
     expires: Mapped[float | None]
+    name: Mapped[str | None] = mapped_column(Text)
 
 
 class FileRow(Base):
@@ -105,7 +106,10 @@ class FileRow(Base):
 
 
 class RunRow(Base):
-    """A run. `key` is the digest of the question, `turn` counts how often it was asked anew."""
+    """A run. `key` is the digest of the question, `turn` counts how often it was asked anew.
+
+    reserved : core-hours of the organisation's quota that it holds until it ends
+    """
 
     __tablename__ = "runs"
     __table_args__ = (UniqueConstraint("organisation", "key", "turn"),)
@@ -130,6 +134,7 @@ class RunRow(Base):
     created: Mapped[float] = mapped_column(default=time.time)
     started: Mapped[float | None]
     ended: Mapped[float | None]
+    reserved: Mapped[float] = mapped_column(default=0.0, server_default="0")
 
 
 class DraftRow(Base):
@@ -185,13 +190,14 @@ class _Row(BaseModel):
 
 
 class Caller(_Row):
-    """Who asks: a user within one organisation."""
+    """Who asks: a user within one organisation. house : it is the organisation that keeps the hub, the oldest one."""
 
     user: str
     user_name: str
     organisation: str
     organisation_name: str
     role: Role
+    house: bool = False
 
 
 class File(_Row):

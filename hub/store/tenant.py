@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from hub.store.quotas import core_hours, reserve
 from hub.store.tables import (
     ACTIVE,
     ENDED,
@@ -109,21 +110,43 @@ class Tenant:
             stands = {"queued", "running"} if again else {"queued", "running", "done"}
             if latest.state in stands:
                 return Run.model_validate(latest), False
+        row = self._open(session, new, 1 if latest is None else latest.turn + 1)
+        self._audit(session, "submit", row.id)
+        return Run.model_validate(row), True
+
+    def _open(self, session: Session, new: NewRun, turn: int) -> RunRow:
+        """A run with the message that starts it and its share of the quota."""
+        asked = core_hours(new.estimate) if new.until == "report" else 0.0
         run_id = new_id()
         row = RunRow(
             id=run_id,
             organisation=self.caller.organisation,
             user=self.caller.user,
-            turn=1 if latest is None else latest.turn + 1,
+            turn=turn,
             state="queued",
             folder=f"runs/{run_id}",
+            reserved=reserve(session, self.caller.organisation, asked),
             **vars(new),
         )
         session.add(row)
         session.flush()
         write_message(session, run_id, "stage")
-        self._audit(session, "submit", run_id)
-        return Run.model_validate(row), True
+        return row
+
+    def reopen(self, run_id: str, case_si: dict[str, Any], estimate: dict[str, Any] | None) -> Run:
+        """The same question as a fresh run, perhaps at another place; what is still under way of it is cancelled.
+
+        Raises NotFound, QuotaReached.
+        """
+        with self._begin() as session:
+            old = self._row(session, run_id)
+            self._cancel(session, old)
+            latest = select(func.max(RunRow.turn)).where(RunRow.organisation == old.organisation, RunRow.key == old.key)
+            names = ("key", "title", "solver", "until", "case", "geometry", "geometry_name")
+            new = NewRun(**{n: getattr(old, n) for n in names}, case_si=case_si, estimate=estimate)
+            row = self._open(session, new, int(session.scalar(latest) or 0) + 1)
+            row.user = old.user
+            return Run.model_validate(row)
 
     def run(self, run_id: str) -> Run:
         """Raises NotFound."""
@@ -150,17 +173,21 @@ class Tenant:
         """Ask for the end of a run. It is ``cancelling`` until nothing of it runs; an ended one stays as it is."""
         with self._begin() as session:
             row = self._row(session, run_id)
-            changed = session.execute(
-                update(RunRow)
-                .where(RunRow.id == row.id, RunRow.state.in_(("queued", "running")))
-                .values(state="cancelling")
-                .returning(RunRow.id)
-            ).first()
-            if changed:
-                write_message(session, row.id, "cancel")
+            if self._cancel(session, row):
                 self._audit(session, "cancel", row.id)
             session.refresh(row)
             return Run.model_validate(row)
+
+    def _cancel(self, session: Session, row: RunRow) -> bool:
+        changed = session.execute(
+            update(RunRow)
+            .where(RunRow.id == row.id, RunRow.state.in_(("queued", "running")))
+            .values(state="cancelling")
+            .returning(RunRow.id)
+        ).first()
+        if changed:
+            write_message(session, row.id, "cancel")
+        return changed is not None
 
     # --- drafts ---
 

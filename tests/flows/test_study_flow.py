@@ -31,7 +31,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 def place(hub: Hub) -> Workplace:
     """Nothing is left to do of earlier tests."""
-    place = Workplace(hub.settings, hub.store.orchestration, hub.store.all_studies, LocalExecutor(hub.settings.home))
+    executor = LocalExecutor(hub.settings.home)
+    place = Workplace(hub.settings, hub.store.orchestration, hub.store.all_studies, executor, hub.store.notices)
     for row in place.studies.going():
         place.studies.advance(row.id, expect={row.state}, state="cancelled")
     return place

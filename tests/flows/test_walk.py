@@ -35,7 +35,7 @@ def store(settings: Settings) -> Store:
 @pytest.fixture
 def place(settings: Settings, store: Store) -> Workplace:
     """Nothing is left to do of earlier tests."""
-    place = Workplace(settings, store.orchestration, store.all_studies, LocalExecutor(settings.home))
+    place = Workplace(settings, store.orchestration, store.all_studies, LocalExecutor(settings.home), store.notices)
     for row in place.store.active():
         place.store.advance(row.id, expect={"queued", "running", "cancelling"}, state="failed")
     while messages := place.store.due():

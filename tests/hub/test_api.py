@@ -19,10 +19,11 @@ from hub.problem import Problem
 from hub.runfolder import Attempt, Job, sha256
 
 #: Calls that need no token.
-OPEN = {("get", "/health"), ("get", "/login")}
+OPEN = {("get", "/health"), ("get", "/login"), ("get", "/shared/{key}"), ("get", "/shared/{key}/files/{name}")}
 #: Calls that say all in their address.
 BARE = {"/runs/{run_id}/cancel", "/studies/{study_id}/cancel", "/studies/{study_id}/retry", "/clusters/{name}/check",
-        "/clusters/{name}/login"}  # fmt: skip
+        "/clusters/{name}/login", "/logout", "/staff/runs/{run_id}/cancel", "/solvers/{name}/proofs",
+        "/solvers/{name}/proposal", "/staff/runs/{run_id}/retry", "/runs/{run_id}/shares"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,14 @@ def test_the_document_says_what_each_call_takes_and_answers(hub: Hub) -> None:
         "post /cases/check,post /runs,get /runs,get /runs/{run_id},get /runs/{run_id}/case,get /runs/{run_id}/log,"
         "get /drafts,post /drafts,get /drafts/{draft_id},put /drafts/{draft_id},delete /drafts/{draft_id},"
         "get /runs/{run_id}/history,"
+        "post /logout,get /wishes,put /wishes,get /tokens,post /tokens,delete /tokens/{token},"
+        "get /members,post /members,delete /members/{user},"
+        "get /runs/{run_id}/shares,post /runs/{run_id}/shares,delete /runs/{run_id}/shares/{share_id},"
+        "get /shared/{key},get /shared/{key}/files/{name},"
+        "get /publications,get /solvers/{name}/proofs,post /solvers/{name}/proofs,post /solvers/{name}/proposal,"
+        "put /staff/solvers/{name},get /staff/runs,post /staff/runs/{run_id}/cancel,post /staff/runs/{run_id}/retry,"
+        "get /staff/organisations,put /staff/organisations/{organisation_id}/quota,get /staff/disks,get /staff/audit,"
+        "get /staff/notices,"
         "post /studies,get /studies,get /studies/{study_id},get /studies/{study_id}/case,"
         "get /studies/{study_id}/result,"
         "post /studies/{study_id}/cancel,post /studies/{study_id}/retry,"

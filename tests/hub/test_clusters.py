@@ -289,8 +289,10 @@ def test_too_many_ranks_and_too_long_a_job_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_staff_describe_clusters_and_engineers_choose_them(hub: Hub) -> None:
-    _, staff = hub.member("Centre", "operator", "staff")
+    _, staff = hub.member(hub.administrator.organisation_name, "operator", "staff")
     _, engineer = hub.member("Centre", "engineer", "engineer")
+    with hub.http(hub.member("Centre", "their own administrator", "admin")[1]) as http:
+        assert http.put("/clusters/basement", json=HERE).status_code == 403, "clusters are the house's"
     said = {**HERE, "limits": {"cores": 4, "memory": "8 GB"}, "price": 0.5}
     with hub.http(staff) as http:
         assert http.put("/clusters/basement", json=said).status_code == 200

@@ -13,22 +13,27 @@ import httpx
 import pytest
 from serving import BRACKET, Hub
 
+from hub.api.shares import signed
 from hub.store import Caller, NewRun, NewStudy
+
+ROLES = ("engineer", "academic", "staff", "admin")
 
 
 @dataclass
 class Owned:
-    """What an organisation has: tokens of its members; a part, a finished run, a study and a draft of `engineer`."""
+    """What an organisation has: tokens of its members; part, finished run, study, draft, link of `engineer`."""
 
     tokens: dict[str, str]
     file: str
     run: str
     study: str
     draft: str
+    share: str
+    organisation: str = ""
 
 
 def own(hub: Hub, name: str) -> Owned:
-    members = {role: hub.member(name, f"{name}-{role}", role) for role in ("engineer", "academic", "staff", "admin")}  # type: ignore[arg-type]
+    members = {role: hub.member(name, f"{name}-{role}", role) for role in ROLES}  # type: ignore[arg-type]
     tokens = {role: token for role, (_, token) in members.items()}
     with hub.http(tokens["engineer"]) as http:
         file = http.post("/files", params={"name": "bracket.step"}, content=BRACKET.read_bytes() + name.encode()).json()
@@ -50,7 +55,9 @@ def own(hub: Hub, name: str) -> Owned:
     (folder / "result.json").write_text(json.dumps({"state": "done", "title": f"Secret of {name}"}))
     engineer = members["engineer"][0]
     draft = hub.store.within(engineer).new_draft({"case": {"title": f"Secret of {name}"}})
-    return Owned(tokens, file["id"], run.id, study_of(hub, engineer, name), draft.id)
+    hub.store.orchestration.advance(run.id, expect={"queued"}, state="done")
+    share = hub.store.shares(engineer).share(run.id, lasts=600, files=True)
+    return Owned(tokens, file["id"], run.id, study_of(hub, engineer, name), draft.id, share.id, engineer.organisation)
 
 
 def study_of(hub: Hub, owner: Caller, name: str) -> str:
@@ -92,27 +99,40 @@ def calls(hub: Hub) -> list[tuple[str, str]]:
         paths = http.get("/openapi.json").json()["paths"]
     found = [(m, p) for p, item in paths.items() for m in item if "_id}" in p]
     assert len(found) >= 10
+    return [(m, p) for m, p in found if not p.startswith("/staff/")]
+
+
+@pytest.fixture(scope="module")
+def staff_calls(hub: Hub) -> list[tuple[str, str]]:
+    """Every call that reaches beyond one organisation."""
+    with hub.http() as http:
+        paths = http.get("/openapi.json").json()["paths"]
+    found = [(m, p) for p, item in paths.items() for m in item if p.startswith("/staff/")]
+    assert len(found) >= 8
     return found
 
 
 def ask(http: httpx.Client, method: str, path: str, owned: Owned) -> httpx.Response:
     filled = path.replace("{file_id}", owned.file).replace("{run_id}", owned.run).replace("{name}", "result.json")
     filled = filled.replace("{study_id}", owned.study).replace("{draft_id}", owned.draft)
+    filled = filled.replace("{share_id}", owned.share).replace("{organisation_id}", owned.organisation)
     assert "{" not in filled, f"teach this test what goes into {path}"
-    return http.request(method, filled, json={"document": {}} if method == "put" else None)
+    bodies = {"quota": {"core_hours": 1000}, "result.json": {"state": "published"}}
+    body = bodies.get(filled.rsplit("/", 1)[-1], {"document": {}}) if method == "put" else None
+    return http.request(method, filled, json=body)
 
 
 def test_every_call_finds_ones_own(hub: Hub, calls: list[tuple[str, str]]) -> None:
     mine = own(hub, "Finders")  # of their own: some calls throw away what they find
     with hub.http(mine.tokens["admin"]) as http:
         answers = {f"{m} {p}": ask(http, m, p, mine).status_code for m, p in calls}
-    assert set(answers.values()) <= {200, 202, 204}, answers
+    assert set(answers.values()) <= {200, 201, 202, 204}, answers
 
 
 def test_every_call_with_a_foreign_id_finds_nothing(
     hub: Hub, ours: Owned, theirs: Owned, calls: list[tuple[str, str]]
 ) -> None:
-    unknown = Owned({}, "sha256:" + "0" * 64, "0" * 32, "0" * 32, "0" * 32)
+    unknown = Owned({}, "sha256:" + "0" * 64, "0" * 32, "0" * 32, "0" * 32, "0" * 32, "0" * 32)
     for role in ("engineer", "admin"):
         with hub.http(theirs.tokens[role]) as http:
             for method, path in calls:
@@ -121,7 +141,62 @@ def test_every_call_with_a_foreign_id_finds_nothing(
                 assert foreign.content == nothing.content, "a foreign thing looks different from none"
                 assert b"Secret" not in foreign.content
     with hub.http(ours.tokens["engineer"]) as http:
-        assert http.get(f"/runs/{ours.run}").json()["state"] in {"queued", "cancelling"}
+        assert http.get(f"/runs/{ours.run}").json()["state"] == "done"
+
+
+def test_what_staff_see_is_for_staff_of_the_house_alone(
+    hub: Hub, ours: Owned, staff_calls: list[tuple[str, str]]
+) -> None:
+    house = {role: hub.member(hub.administrator.organisation_name, f"house-{role}", role)[1] for role in ROLES}
+    outside = [*ours.tokens.values(), house["engineer"], house["academic"]]
+    for token in outside:
+        with hub.http(token) as http:
+            for method, path in staff_calls:
+                assert ask(http, method, path, ours).status_code == 404, (method, path)
+    for role in ("staff", "admin"):
+        with hub.http(house[role]) as http:
+            assert http.get(f"/runs/{ours.run}").status_code == 404, "the board opens nothing"
+            for method, path in staff_calls:
+                answer = ask(http, method, path, ours)
+                assert answer.status_code in {200, 202, 404, 409, 422}, (method, path, answer.text)
+                assert answer.status_code in {200, 202} or method != "get", (method, path, answer.text)
+                for secret in (b"Secret", b"bracket.step", ours.file[7:].encode()):
+                    assert secret not in answer.content, (method, path)
+    with hub.http(house["staff"]) as http:
+        assert {"Ours"} <= {row["organisation"] for row in http.get("/staff/runs").json()}
+        assert {"share", "upload", "submit"} <= {deed["event"] for deed in http.get("/staff/audit").json()}
+
+
+def test_a_link_shows_the_result_and_nothing_else(hub: Hub) -> None:
+    mine = own(hub, "Sharers")
+    with hub.http(mine.tokens["engineer"]) as http:
+        made = http.post(f"/runs/{mine.run}/shares", json={"days": 1}).json()
+        with_files = http.post(f"/runs/{mine.run}/shares", json={"days": 1, "files": True}).json()
+    (hub.settings.runs / mine.run / "report.pdf").write_bytes(b"%PDF")
+    (hub.settings.runs / mine.run / "pictures").mkdir()
+    (hub.settings.runs / mine.run / "pictures" / "1.png").write_bytes(b"png")
+    with hub.http("") as http:
+        shown = http.get(f"/shared/{made['key']}").json()
+        assert shown["result"]["title"] == "Secret of Sharers"
+        assert shown["pictures"] == ["pictures/1.png"]
+        assert shown["files"] == []
+        assert set(shown["result"]) <= {"title", "state", "solver", "verdict", "quantities", "checks", "notes"}
+        assert http.get(f"/shared/{made['key']}/files/pictures/1.png").content == b"png"
+        for name in ("report.pdf", "result.json", "../../officina.db", "check/1/out/surface.npz"):
+            assert http.get(f"/shared/{made['key']}/files/{name}").status_code == 404, name
+        assert http.get(f"/shared/{with_files['key']}/files/report.pdf").content == b"%PDF"
+        share, _, signature = made["key"].partition(".")
+        forged = f"{with_files['id']}.{signature}"
+        for key in (share, forged, f"{share}.{'0' * 40}", f"{share}.", f".{signature}", made["key"] + "0", "é" * 9):
+            assert http.get(f"/shared/{key}").status_code == 404, key
+        assert http.get(f"/runs/{mine.run}/result").status_code == 401
+    with hub.http(mine.tokens["engineer"]) as http:
+        assert http.delete(f"/runs/{mine.run}/shares/{made['id']}").status_code == 204
+        assert [s["id"] for s in http.get(f"/runs/{mine.run}/shares").json()] == [with_files["id"], mine.share]
+    short = hub.store.shares(hub.store.members.who(mine.tokens["engineer"])).share(mine.run, lasts=-1, files=False)  # type: ignore[arg-type]
+    with hub.http("") as http:
+        assert http.get(f"/shared/{made['key']}").status_code == 404, "revoked"
+        assert http.get(f"/shared/{signed(hub.settings, short.id)}").status_code == 404, "expired"
 
 
 def test_lists_hold_ones_own(hub: Hub, ours: Owned, theirs: Owned) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from ui import session, show, view3d
+from ui import desk, session, show, view3d
 from ui.numbers import count, duration, number, of_quantity, si
 from ui.words import _, human, plain, said
 
@@ -52,6 +53,30 @@ def _head(run: dict[str, Any]) -> None:
             st.switch_page(session.PAGES["compare"], query_params={"runs": run["id"]})
         if st.button(_("Duplicate and edit"), icon=":material/content_copy:"):
             session.duplicate(run)
+        if comparable:
+            with st.popover(_("Share"), icon=":material/share:"):
+                _share(run["id"])
+
+
+def _share(run_id: str) -> None:
+    """Links to this result, for readers without an account; each can be taken back."""
+    st.markdown(_("Whoever has the link sees the verdict, the quantities, the checks and the pictures; not the case."))
+    files = st.checkbox(_("Also the report, the fields and the shape in 3D"), key=f"share-files-{run_id}")
+    days = st.segmented_control(
+        _("Valid for"), (7, 30, 180), default=30, required=True, key=f"share-days-{run_id}",
+        format_func=lambda n: _("{n} days", n=n),
+    )  # fmt: skip
+    if st.button(_("Make a link"), icon=":material/add_link:", key=f"share-make-{run_id}"):
+        desk.share(run_id, days=float(days or 30), files=files)
+    for each in desk.shares(run_id):
+        st.code(desk.share_link(each["key"]), language=None, wrap_lines=True)
+        told, end = st.columns([4, 2], vertical_alignment="center")
+        what = _("with files") if each["files"] else _("without files")
+        told.caption(plain(_("until {when}", when=show.stamp(each["expires"])) + f" · {what}"))
+        end.button(
+            _("Take back"), key=f"unshare-{each['id']}", icon=":material/link_off:",
+            on_click=desk.revoke_share, args=(run_id, each["id"]),
+        )  # fmt: skip
 
 
 @st.fragment(run_every=2.0)
@@ -224,20 +249,10 @@ def _answer(run: dict[str, Any]) -> None:
     if result is None:
         st.error(_("The result of this run cannot be read."), icon=":material/error:")
         return
-    verdict = result.get("verdict") or {}
-    if verdict:
-        box, icon = ANSWERS.get(verdict.get("answer", "none"), ANSWERS["none"])
-        sentence = said(verdict.get("sentence")).replace("+-", "±")
-        box(f"### {plain(sentence)}", icon=icon)
-    checks = result.get("checks") or []
-    if any(not check["passed"] for check in checks):
-        st.error(
-            _("A check of this run failed: do not use its numbers before the cause is known."),
-            icon=":material/report:",
-        )
+    verdict(result)
     moving = {name.removesuffix(".webp") for name in files if name.endswith(".webp")}
     # what moves is shown moving, and not as the strip of the report
-    pictures = sorted(
+    shown = sorted(
         name
         for name in files
         if name.startswith("pictures/")
@@ -245,17 +260,31 @@ def _answer(run: dict[str, Any]) -> None:
     )
     left, right = st.columns([5, 6], gap="large")
     with left:
-        _quantities(result)
-        _checks(checks)
-        _downloads(run["id"], files)
+        quantities(result)
+        checks(result.get("checks") or [])
+        downloads(files, lambda name: session.file_url(run["id"], name))
     with right:
         if "view3d.bin" in files:
             view3d.result(session.file_url(run["id"], "view3d.bin"), f"result.{run['id']}")
-        _pictures(run, pictures)
+        pictures(shown, lambda name: session.content(run["id"], name))
     _details(run, result)
 
 
-def _quantities(result: dict[str, Any]) -> None:
+def verdict(result: dict[str, Any]) -> None:
+    """The sentence first; and a warning where a check has failed."""
+    found = result.get("verdict") or {}
+    if found:
+        box, icon = ANSWERS.get(found.get("answer", "none"), ANSWERS["none"])
+        sentence = said(found.get("sentence")).replace("+-", "±")
+        box(f"### {plain(sentence)}", icon=icon)
+    if any(not check["passed"] for check in result.get("checks") or []):
+        st.error(
+            _("A check of this run failed: do not use its numbers before the cause is known."),
+            icon=":material/report:",
+        )
+
+
+def quantities(result: dict[str, Any]) -> None:
     st.subheader(_("Results"), anchor=False)
     rows = []
     for name, found in (result.get("quantities") or {}).items():
@@ -274,11 +303,11 @@ def _quantities(result: dict[str, Any]) -> None:
                 st.caption(plain(statement or _("without an error bar")))
 
 
-def _checks(checks: list[dict[str, Any]]) -> None:
-    if not checks:
+def checks(found: list[dict[str, Any]]) -> None:
+    if not found:
         return
     st.subheader(_("Checks"), anchor=False)
-    for check in checks:
+    for check in found:
         mark = ":green[:material/check_circle:]" if check["passed"] else ":red[:material/error:]"
         figures = f"{number(check['value'], 2)} ≤ {number(check['limit'], 2)}"
         if not check["passed"]:
@@ -286,7 +315,7 @@ def _checks(checks: list[dict[str, Any]]) -> None:
         st.markdown(f"{mark} {plain(said(check['title']))} :gray[{plain(figures)}]")
 
 
-def _downloads(run_id: str, files: list[str]) -> None:
+def downloads(files: list[str], url: Callable[[str], str]) -> None:
     st.subheader(_("Take away"), anchor=False)
     names = {
         "report.pdf": (_("Report (PDF)"), ":material/picture_as_pdf:"),
@@ -296,16 +325,16 @@ def _downloads(run_id: str, files: list[str]) -> None:
     with st.container(horizontal=True):
         for name, (label, icon) in names.items():
             if name in files:
-                st.link_button(label, session.file_url(run_id, name), icon=icon)
+                st.link_button(label, url(name), icon=icon)
 
 
-def _pictures(run: dict[str, Any], pictures: list[str]) -> None:
-    if not pictures:
+def pictures(names: list[str], content: Callable[[str], bytes | None]) -> None:
+    if not names:
         return
-    titles = [_picture_title(name) for name in pictures]
-    for tab, name, title in zip(st.tabs(titles), pictures, titles, strict=True):
+    titles = [_picture_title(name) for name in names]
+    for tab, name, title in zip(st.tabs(titles), names, titles, strict=True):
         with tab:
-            st.image(session.content(run["id"], name) or b"", width="stretch", alt=title)
+            st.image(content(name) or b"", width="stretch", alt=title)
 
 
 def _picture_title(name: str) -> str:

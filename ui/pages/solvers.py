@@ -6,42 +6,80 @@ from typing import Any
 
 import streamlit as st
 
-from ui import session
+from ui import desk, session, show
 from ui.forms import Field, fields
-from ui.numbers import unit_name
+from ui.numbers import number, si, unit_name
 from ui.words import _, human, plain, said
+
+STANDING: dict[str, tuple[show.Colour, str]] = {
+    "published": ("green", ":material/verified:"),
+    "proposed": ("orange", ":material/pending:"),
+    "private": ("gray", ":material/lock:"),
+}
 
 
 def page() -> None:
     st.title(_("Solvers"))
     st.caption(_("Every kind of simulation here says what it solves, where that is from and how it was verified."))
-    for solver in session.solvers():
-        with st.container(border=True):
-            _passport(session.solver(solver["name"]))
+    found = session.solvers()
+    spoken = desk.publications()
+    if len(found) > 1:
+        with st.expander(_("All solvers beside each other"), icon=":material/table_rows:"):
+            _beside(found, spoken)
+    for solver in found:
+        with st.container(border=True, key=f"solver-{solver['name'].replace('.', '-')}"):
+            _passport(solver, spoken.get(solver["name"]) or {})
 
 
-def _passport(solver: dict[str, Any]) -> None:
-    left, right = st.columns([5, 1])
+def _standing_name(state: str) -> str:
+    names = {"published": _("published"), "proposed": _("waits for staff"), "private": _("not published")}
+    return names.get(state, state)
+
+
+def _beside(found: list[dict[str, Any]], spoken: dict[str, dict[str, Any]]) -> None:
+    """One row a solver: what its latest proof has found."""
+    rows = []
+    for solver in found:
+        proof: dict[str, Any] = next(iter(desk.proofs(solver["name"])), {})
+        measured = [f["measured"] for f in proof.get("findings") or [] if f.get("measured")]
+        passed = sum(f["passed"] for f in proof.get("findings") or [])
+        worst = max((m["off"] / m["tolerance"] for m in measured), default=None)
+        row = {
+            _("Solver"): said(solver["title"]),
+            _("Version"): solver["version"],
+            _("Standing"): _standing_name((spoken.get(solver["name"]) or {}).get("state", "published")),
+            _("Benchmarks"): len(solver.get("benchmarks") or ()),
+            _("Measured values"): len(measured) if proof else "–",
+            _("Passed"): f"{passed}/{len(proof['findings'])}" if proof else "–",
+            _("Largest error, of what is allowed"): f"{number(100 * worst, 2)} %" if worst is not None else "–",
+            _("Proven"): show.ago(proof["created"]) if proof else _("not yet"),
+        }
+        rows.append(row)
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def _passport(solver: dict[str, Any], spoken: dict[str, Any]) -> None:
+    left, right = st.columns([5, 2], vertical_alignment="center")
     left.subheader(plain(said(solver["title"])), anchor=False)
-    right.caption(f"{plain(solver['name'])} · {plain(solver['version'])}")
+    with right, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        st.caption(f"{plain(solver['name'])} · {plain(solver['version'])}")
+        state = spoken.get("state", "published")
+        colour, icon = STANDING[state]
+        st.badge(_standing_name(state), icon=icon, color=colour)
     if solver.get("summary"):
         st.markdown(plain(said(solver["summary"])))
     if solver.get("equation"):
         st.caption(_("It solves"))
         st.code(solver["equation"], language=None, wrap_lines=True)
+    proofs = desk.proofs(solver["name"])
     verified, valid = st.columns(2)
     with verified:
         st.markdown(f"**{_('Verified by')}**")
-        if solver.get("benchmarks"):
-            for benchmark in solver["benchmarks"]:
-                orders = ", ".join(f"{k} {v:g}" for k, v in benchmark.get("order", {}).items())
-                extra = f" ({plain(_('order of convergence: {orders}', orders=orders))})" if orders else ""
-                st.markdown(f"- {plain(benchmark['case'])}{extra}")
-        else:
-            st.caption(_("No benchmark yet: take its answers as a first idea."))
+        _benchmarks(solver, proofs)
     with valid:
         st.markdown(f"**{_('Validated for')}**")
         st.markdown("\n".join(f"- {plain(v)}" for v in solver.get("validated", ())) or _("not said"))
+    _proof(solver["name"], proofs)
     with st.expander(_("What can be set")):
         for kind, schema in solver.get("conditions", {}).items():
             about = " ".join(str(schema.get("description", "")).split())
@@ -57,6 +95,106 @@ def _passport(solver: dict[str, Any]) -> None:
     if solver.get("references"):
         with st.expander(_("References")):
             st.markdown("\n".join(f"- {plain(reference)}" for reference in solver["references"]))
+    if session.may(desk.PROVE):
+        _work(solver["name"], spoken, proofs)
+
+
+def _benchmarks(solver: dict[str, Any], proofs: list[dict[str, Any]]) -> None:
+    if not solver.get("benchmarks"):
+        st.caption(_("No benchmark yet: take its answers as a first idea."))
+        return
+    measured = [f["measured"] for f in (proofs[0]["findings"] if proofs else []) if f.get("measured")]
+    for benchmark in solver["benchmarks"]:
+        orders = ", ".join(f"{k} {v:g}" for k, v in benchmark.get("order", {}).items())
+        extra = f" ({plain(_('order of convergence: {orders}', orders=orders))})" if orders else ""
+        of = [m for m in measured if m["case"] == benchmark["case"]]
+        if of:
+            worst = max(of, key=lambda m: m["off"] / m["tolerance"])
+            off, allowed = (f"{number(100 * worst[name], 2)} %" for name in ("off", "tolerance"))
+            said_so = _("at most {off} off, {allowed} allowed", off=off, allowed=allowed)
+            extra += f" :gray[{plain(said_so)}]"
+        st.markdown(f"- {plain(benchmark['case'])}{extra}")
+
+
+def _proof(name: str, proofs: list[dict[str, Any]]) -> None:
+    """What the latest suite found; followed while it runs."""
+    if not proofs:
+        st.caption(_("The suite of this solver has not been run on this hub yet."))
+        return
+    if proofs[0]["state"] == "running":
+        _watch(name)
+        return
+    proof = proofs[0]
+    words = {"passed": _("passed"), "failed": _("failed"), "stopped": _("was stopped")}
+    icon = ":material/verified:" if proof["state"] == "passed" else ":material/error:"
+    head = _("Suite of version {version}: {state}, {when}", version=proof["version"], state=words[proof["state"]],
+             when=show.ago(proof["created"]))  # fmt: skip
+    with st.expander(plain(head), icon=icon):
+        if proof["why"]:
+            st.error(plain(proof["why"]), icon=":material/error:")
+        rows = [
+            {
+                _("Benchmark"): m["case"],
+                _("Quantity"): human(m["quantity"]),
+                _("Here"): si(m["value"], m["unit"], 5),
+                _("Reference"): si(m["reference"], m["unit"], 5),
+                _("Off by"): f"{number(100 * m['off'], 2)} %",
+                _("Allowed"): f"{number(100 * m['tolerance'], 2)} %",
+                _("Passed"): _("yes") if finding["passed"] else _("no"),
+                _("Source"): m["source"],
+            }
+            for finding in proof["findings"]
+            if (m := finding.get("measured"))
+        ]
+        if rows:
+            st.dataframe(rows, hide_index=True, width="stretch")
+        for finding in proof["findings"]:
+            if not finding.get("measured"):
+                mark = ":green[:material/check_circle:]" if finding["passed"] else ":red[:material/error:]"
+                st.markdown(f"{mark} {plain(finding['what'])}")
+
+
+@st.fragment(run_every=2.0)
+def _watch(name: str) -> None:
+    proof: dict[str, Any] = next(iter(desk.proofs(name)), {})
+    if proof.get("state") != "running":
+        st.rerun(scope="app")
+    done = len(proof["findings"])
+    st.info(plain(_("The suite is running: {n} things looked at.", n=done)), icon=":material/autorenew:")
+    if proof["doing"]:
+        st.caption(plain(proof["doing"]))
+
+
+def _work(name: str, spoken: dict[str, Any], proofs: list[dict[str, Any]]) -> None:
+    """What academics and staff can do: prove, propose, publish."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        running = bool(proofs) and proofs[0]["state"] == "running"
+        st.button(
+            _("Run its suite"), key=f"prove-{name}", icon=":material/fact_check:", disabled=running,
+            on_click=desk.prove, args=(name,),
+        )  # fmt: skip
+        state = spoken.get("state", "published")
+        if spoken.get("mine") and state == "private":
+            st.button(
+                _("Propose it for publication"), key=f"propose-{name}", icon=":material/send:",
+                on_click=desk.propose, args=(name,),
+            )  # fmt: skip
+        if desk.sees_board():
+            to, label = ("private", _("Take it back")) if state == "published" else ("published", _("Publish it"))
+            st.button(
+                label, key=f"publish-{name}", icon=":material/publish:", type="tertiary",
+                on_click=desk.publish, args=(name, to),
+            )  # fmt: skip
+            houses = {each["id"]: each["name"] for each in desk.organisations()} if state != "published" else {}
+            if houses:
+                owner = spoken.get("organisation")
+                chosen = st.selectbox(
+                    _("Solver of"), list(houses), index=list(houses).index(owner) if owner in houses else None,
+                    format_func=lambda i: plain(houses[i]), key=f"owner-{name}", placeholder=_("an organisation"),
+                )  # fmt: skip
+                if chosen and chosen != owner:
+                    desk.publish(name, state, chosen)
+                    st.rerun()
 
 
 def _fields(found: list[Field]) -> None:
