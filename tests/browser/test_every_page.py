@@ -9,8 +9,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 from surfing import Hub, Pages
 
-from hub.case import load_yaml
-
 pytestmark = pytest.mark.timeout(600)
 
 SIZES = {"laptop": (1366, 768), "tablet": (1024, 1366)}

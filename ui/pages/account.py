@@ -63,7 +63,7 @@ def _keys() -> None:
         name, when, end = st.columns([4, 3, 1], vertical_alignment="center")
         said = plain(key["name"]) if key["name"] else _("a browser") if key["kind"] == "session" else _("the first key")
         name.markdown(f"{':material/computer:' if key['kind'] == 'session' else ':material/key:'} {said}")
-        when.caption(plain(_("since {when}", when=show.ago(key["created"]))))
+        when.caption(plain(show.ago(key["created"])))
         end.button(
             "", key=f"revoke-{key['id']}", icon=":material/delete:", help=_("Make it void"),
             on_click=desk.revoke_token, args=(key["id"],),
