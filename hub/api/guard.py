@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.refusals import Refusal, refusal, respond, understand
+from hub.italian import preferred, spoken
 from hub.problem import excerpt
 from hub.settings import Settings
 
@@ -40,6 +43,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started = False
+        tell = _italian(send) if preferred(Headers(scope=scope).get("accept-language", "")) == "it" else send
 
         async def guarded(message: Message) -> None:
             nonlocal started
@@ -49,7 +53,8 @@ class Guard:
                 for name, value in SECURITY.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
-            await send(message)
+                headers.setdefault("vary", "accept-language")
+            await tell(message)
 
         try:
             await self.app(scope, self._bounded(scope, receive), guarded)
@@ -89,6 +94,33 @@ class Guard:
             return message
 
         return bounded
+
+
+def _italian(send: Send) -> Send:
+    """`send` that has JSON answers, though not files, speak Italian."""
+    head: Message | None = None
+    body = bytearray()
+
+    async def translated(message: Message) -> None:
+        nonlocal head
+        if message["type"] == "http.response.start":
+            headers = Headers(scope=message)
+            if headers.get("content-type", "") == "application/json" and "content-disposition" not in headers:
+                head = message
+                return
+        elif head is not None and message["type"] == "http.response.body":
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            said = json.dumps(spoken(json.loads(body)), ensure_ascii=False).encode() if body else b""
+            MutableHeaders(scope=head)["content-length"] = str(len(said))
+            MutableHeaders(scope=head)["content-language"] = "it"
+            await send(head)
+            await send({"type": "http.response.body", "body": said})
+            return
+        await send(message)
+
+    return translated
 
 
 def _too_large(found: str, limit: int, upload: bool) -> Refusal:
