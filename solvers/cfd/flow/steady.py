@@ -24,8 +24,8 @@ from petsc4py import PETSc
 from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary
 
-#: Largest problem in space that is solved by factors [unknowns].
-DIRECT = 120_000
+#: Problem in space up to which factors are quicker than iterations, and up to which they fit [unknowns].
+QUICK, DIRECT = 25_000, 120_000
 #: Newton steps before a start is given up; growth of the residual over the smallest so far that gives it up.
 STEPS, GROWTH = 15, 1e4
 #: Viscosities of the continuation: first multiple; smallest factor between two.
@@ -64,10 +64,16 @@ def solve(
     watch : told the step and the residual after each linear solve
     warm : start from the u and p that the flow has
     """
-    if flow.dim == 3 and flow.unknowns > DIRECT:
+    if flow.dim == 3 and flow.unknowns > QUICK:
         from solvers.cfd.flow.oseen import Oseen
 
-        return Oseen(flow, boundary).solve(tolerance, watch, warm)
+        kept = flow.u.x.array.copy(), flow.p.x.array.copy()
+        try:
+            return Oseen(flow, boundary).solve(tolerance, watch, warm)
+        except StageError:
+            if flow.unknowns > DIRECT:
+                raise
+            flow.u.x.array[:], flow.p.x.array[:] = kept
     return Newton(flow, boundary, watch).solve(tolerance, warm)
 
 
