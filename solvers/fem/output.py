@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from dolfinx import fem
 
-from solvers.fem.mesh import Part
+from solvers.fem.mesh import Part  # first, for it loads MPI ahead of the bindings
+
+# isort: split
+from dolfinx import fem
 
 Reals = npt.NDArray[np.float64]
 #: VTK's number of a cell by its nodes.

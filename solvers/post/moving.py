@@ -122,7 +122,7 @@ class Film:
     def strip(self) -> tuple[Sheet, str, str]:
         """Some frames in one picture, a note on them, and what they show in words."""
         chosen = [self.steps[i] for i in np.linspace(0, len(self.steps) - 1, STRIP).round().astype(int)]
-        columns = 2
+        columns = 1 if self._size[0] > 2 * self._size[1] else 2
         rows = -(-len(chosen) // columns)
         scale: Range | None = None if self._painting.kinds else self._painting.range
         sheet = Sheet(columns * self._size[0], rows * (self._size[1] + CAPTION))

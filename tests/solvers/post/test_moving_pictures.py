@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hub.result import Curve, Line, Section, View
+from solvers.fem.output import write_moving
 from solvers.post import cuts, fields, grains, moving, plots
 from solvers.post.words import Language
 
@@ -146,3 +147,21 @@ def test_a_plot_is_drawn_and_said(tmp_path: Path, language: str) -> None:
     said = plots.draw(curve, Language(language), tmp_path / "p.png")
     assert "pressure" in said
     assert Image.open(tmp_path / "p.png").width > 1000
+
+
+def test_a_flow_in_time_through_a_long_duct(tmp_path: Path) -> None:
+    """As solvers write it: one mesh, fields of every frame; the picture is no higher than the duct asks for."""
+    points = np.array([[0, 0, 0], [6, 0, 0], [6, 1, 0], [0, 1, 0]], float)
+    frames = []
+    for k in range(5):
+        frames.append(tmp_path / f"{k}.npz")
+        np.savez(frames[-1], time=0.5 * k, p=(k * points[:, 0]).astype(np.float32))
+    write_moving(points, np.array([[0, 1, 2], [0, 2, 3]]), frames, tmp_path / "moving.vtkhdf")
+    film = moving.Film(tmp_path / "moving.vtkhdf", view("moving", "p", unit="Pa"), None, EN)
+    pictures = [film.frame(step) for step in film.steps]
+    assert len(pictures) == 5 and pictures[0].size[1] < 260
+    # nothing at first, the whole scale at the end
+    colours = [len(picture.crop((100, 80, 660, 120)).getcolors(1 << 16)) for picture in (pictures[0], pictures[-1])]
+    assert colours[0] < 4 and colours[1] > 100
+    sheet, _, said = film.strip()
+    assert "4" in said and sheet.image.width < sheet.image.height * 1.6
