@@ -21,6 +21,7 @@ _SAID: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
     (frozenset({"what", "passed"}), ("what",)),
     (frozenset({"step", "doing"}), ("doing",)),
     (frozenset({"equation", "validated"}), ("validated",)),
+    (frozenset({"geometry_name", "asks"}), ("title", "description")),
 )
 
 

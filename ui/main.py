@@ -9,7 +9,21 @@ from typing import Any
 import streamlit as st
 
 from ui import desk, session
-from ui.pages import about, account, board, case, clusters, compare, run, runs, shared, solvers, start, studies
+from ui.pages import (
+    about,
+    account,
+    board,
+    case,
+    clusters,
+    compare,
+    question,
+    run,
+    runs,
+    shared,
+    solvers,
+    start,
+    studies,
+)
 from ui.words import LANGUAGES, _, language, plain
 
 HERE = Path(__file__).parent
@@ -35,6 +49,7 @@ def main() -> None:
         "compare": entry(compare.page, "compare", _("Compare"), ":material/compare_arrows:"),
         "help": entry(about.page, "help", _("Help"), ":material/help:"),
         "account": entry(account.page, "account", _("Account"), ":material/account_circle:"),
+        "question": entry(question.page, "question", _("Question"), "", visibility="hidden"),
         "run": entry(run.page, "run", _("Run"), "", visibility="hidden"),
         # a link needs no account
         "shared": st.Page(shared.page, title=_("Shared"), url_path="shared", visibility="hidden"),

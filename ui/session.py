@@ -166,7 +166,7 @@ def _materials(_client: Client) -> dict[str, dict[str, Any]]:
 
 
 @st.cache_data(ttl=300, show_spinner=False)
-def _templates(_client: Client) -> list[dict[str, Any]]:
+def _templates(_client: Client, language: str) -> list[dict[str, Any]]:
     return _client.templates()
 
 
@@ -192,7 +192,7 @@ def materials() -> dict[str, dict[str, Any]]:
 
 
 def templates() -> list[dict[str, Any]]:
-    return or_none(lambda: _templates(client())) or []
+    return or_none(lambda: _templates(client(), language())) or []
 
 
 @st.cache_data(show_spinner=False)
@@ -532,8 +532,10 @@ def open_draft(case: Mapping[str, Any], file_name: str = "", step: int = 1) -> N
 
 def open_template(name: str) -> None:
     template = next((t for t in templates() if t["name"] == name), None)
-    if template:
-        open_draft(template["case"], template["geometry_name"])
+    if template and template["asks"]:
+        st.switch_page(PAGES["question"], query_params={"template": name})
+    elif template:
+        open_draft({**template["case"], "title": template["title"]}, template["geometry_name"])
 
 
 def duplicate(found: Mapping[str, Any]) -> None:

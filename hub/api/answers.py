@@ -46,8 +46,23 @@ class Me(_Answer):
         )
 
 
+class Ask(_Answer):
+    """One of the few inputs that matter in a template.
+
+    path : where it stands in the case (``conditions[0].value``); unit : SI, or ``material``; units : that may be typed
+    """
+
+    path: str
+    unit: str
+    units: tuple[str, ...]
+    label: dict[str, str]
+
+
 class CaseTemplate(_Answer):
-    """A case to begin with, as typed; its geometry is named by id, so that it can be submitted as it stands."""
+    """A case to begin with, as typed; its geometry is named by id, so that it can be submitted as it stands.
+
+    asks : the few inputs that matter, where somebody has said so (``asks.yaml`` beside the case)
+    """
 
     name: str
     title: str
@@ -55,6 +70,7 @@ class CaseTemplate(_Answer):
     case: dict[str, Any]
     geometry: str = Field(description="sha256:... for /files/{id}")
     geometry_name: str
+    asks: list[Ask]
 
 
 class DraftAnswer(_Answer):

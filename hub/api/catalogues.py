@@ -12,11 +12,12 @@ from fastapi.responses import RedirectResponse
 
 from hub import catalogue
 from hub.access import COOKIE, SESSION, visible
-from hub.api.answers import CaseTemplate, Health, Me
+from hub.api.answers import Ask, CaseTemplate, Health, Me
 from hub.api.caller import Anybody, Hub
 from hub.api.refusals import refusal
 from hub.case import Case, Material
 from hub.solver import Description
+from hub.units import UNITS
 
 router = APIRouter()
 log = logging.getLogger("officina.api")
@@ -110,10 +111,19 @@ def templates(_: Anybody, hub: Hub) -> list[CaseTemplate]:
         CaseTemplate(
             name=template.name,
             title=template.case["title"],
-            description=template.case.get("description", ""),
+            description=" ".join(template.case.get("description", "").split()),
             case={**template.case, "geometry": {**template.case["geometry"], "file": template.geometry.id}},
             geometry=template.geometry.id,
             geometry_name=template.geometry.name,
+            asks=[
+                Ask(
+                    path=ask["path"],
+                    unit=ask["unit"],
+                    units=UNITS.get(ask["unit"], ()),
+                    label={"en": ask["en"], "it": ask["it"]},
+                )
+                for ask in template.asks
+            ],
         )
         for template in hub.templates.values()
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from hub import catalogue
 from hub.access import visible
@@ -41,11 +43,12 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Template:
-    """A folder of ``cases/``: the case as typed, and its geometry."""
+    """A folder of ``cases/``: the case as typed, its geometry, and what ``asks.yaml`` says of its inputs."""
 
     name: str
     case: dict[str, Any]
     geometry: Geometry
+    asks: Sequence[Mapping[str, str]] = ()
 
 
 class Service:
@@ -64,8 +67,10 @@ class Service:
         for name, folder in catalogue.templates().items():
             case, _ = load_data(folder)
             file = folder / case["geometry"]["file"]
+            asks = folder / "asks.yaml"
+            asked = yaml.safe_load(asks.read_text(encoding="utf-8")) if asks.exists() else ()
             if file.is_file():
-                found[name] = Template(name, case, Geometry(sha256(file), file.name, file))
+                found[name] = Template(name, case, Geometry(sha256(file), file.name, file), asked)
         return found
 
     def geometry(self, tenant: Tenant, name: str) -> Geometry:

@@ -6,13 +6,17 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from serving import BRACKET, Hub
 
 from hub import catalogue
+from hub.case import load_data
 from hub.italian import catalogue as italian
 from hub.italian import preferred, say, spoken
+from hub.units import to_si
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Fields of a Problem, a Failure and a Finding; and calls that take them by place.
@@ -79,6 +83,27 @@ def test_every_statement_of_a_solver_has_its_italian() -> None:
         assert not missing, name
 
 
+def test_every_template_has_its_italian_and_asks_for_what_it_has() -> None:
+    for name, folder in catalogue.templates().items():
+        case, _ = load_data(folder)
+        for text in (case["title"], " ".join(case.get("description", "").split())):
+            assert not text or text in italian(), name
+        asks = folder / "asks.yaml"
+        for ask in yaml.safe_load(asks.read_text()) if asks.exists() else ():
+            assert set(ask) == {"path", "unit", "en", "it"}, name
+            now = at(case, ask["path"])
+            if ask["unit"] == "material":
+                assert now in catalogue.materials(), name
+            else:
+                to_si(str(now), ask["unit"])
+
+
+def at(case: Any, path: str) -> Any:
+    for part in re.findall(r"[^.\[\]]+", path):
+        case = case[int(part) if part.isdigit() else part]
+    return case
+
+
 def test_values_are_put_in_and_what_people_typed_stays() -> None:
     assert say("a wall 0.3 mm thick on a part of 80 mm") == "una parete di 0.3 mm su un pezzo di 80 mm"
     assert say("one of the units kN, N") == "una delle unità kN, N"
@@ -103,12 +128,14 @@ def test_the_api_answers_in_the_readers_language(hub: Hub) -> None:
         assert answer.headers["content-language"] == "it"
         assert answer.json()["problems"][0]["todo"] == "Controlla l’indirizzo."
         file = http.post("/files", params={"name": "b.step"}, content=BRACKET.read_bytes()).json()["id"]
-        case = {"title": "T", "geometry": {"file": file}, "solver": "fem.elasticity", "bodies": [{"material": "steel-s235jr"}],
+        case = {"title": "T", "geometry": {"file": file}, "solver": "fem.elasticity",
+                "bodies": [{"material": "steel-s235jr"}],
                 "conditions": [{"kind": "gravity", "value": {"magnitude": "3 mm", "direction": "-z"}}]}  # fmt: skip
         found = http.post("/cases/check", json={"case": case}).json()["problems"]
         assert any(p["expected"].startswith("una delle unità") for p in found), found
         template = next(t for t in http.get("/templates").json() if t["name"] == "bracket")
-        assert template["title"] == "Will this bracket hold?"
+        assert template["title"] == "Reggerà questa mensola?"
+        assert template["case"]["title"] == "Will this bracket hold?"  # as typed
         assert "conducibilità costante" in http.get("/solvers/fem.heat").json()["validated"][0]
     with hub.http() as http:
         assert http.get("/runs/" + "0" * 32).json()["problems"][0]["todo"] == "Check the address."
