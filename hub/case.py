@@ -253,6 +253,10 @@ def _read_selection(value: Any, info: Any) -> Selection:
     return model.model_validate(content, context=info.context)  # type: ignore[no-any-return]
 
 
+#: Selections by name, as typed.
+Selections = dict[Text, Annotated[Selection, BeforeValidator(_read_selection)]]
+
+
 # --- materials, conditions, mesh, answers ---------------------------------------------------------------------
 
 
@@ -375,7 +379,7 @@ class Case(Frozen):
     parameters: dict[str, Any] = Field(default_factory=dict, description="`officina solver describe` lists them")
     domain: Domain = Field(default_factory=OfPart, description="where the equations are solved")
     bodies: Annotated[tuple[Body, ...], Field(min_length=1)]
-    selections: dict[Text, Annotated[Selection, BeforeValidator(_read_selection)]] = Field(default_factory=dict)
+    selections: Selections = Field(default_factory=dict)
     conditions: tuple[AnyCondition, ...] = ()
     mesh: Mesh = Field(default_factory=Mesh)
     quantities: tuple[Wanted, ...] = ()

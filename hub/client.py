@@ -140,6 +140,13 @@ class Client:
         """``surface.npz``: display triangles and the face each belongs to."""
         return self._bytes(f"/files/{_part(file_id)}/surface", {"unit": unit} if unit else {})
 
+    def match(self, file_id: str, selections: Mapping[str, Any], *, unit: str | None = None) -> dict[str, Any]:
+        """What the faces of selections, as a case has them, have become in this file: name -> matches."""
+        query = {"unit": unit} if unit else {}
+        return self._json(  # type: ignore[no-any-return]
+            "POST", f"/files/{_part(file_id)}/match", params=query, json={"selections": dict(selections)}
+        )
+
     # --- cases and runs ---
 
     def check(self, case: Mapping[str, Any] | str) -> dict[str, Any]:

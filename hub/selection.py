@@ -70,6 +70,8 @@ class _Part(Protocol):
 LIKE = 0.35
 #: The best face must be better than the second by this, or a person is asked.
 CLEAR = 0.06
+#: What is less like it than this is shown to a person before it is taken: a revision has changed it.
+SURE = 0.1
 #: Tolerances of rules: angles as the cosine of 1 degree, radii and areas relative.
 ALIGNED = 0.99985
 SAME_RADIUS, SAME_AREA = 0.005, 0.01
@@ -116,6 +118,37 @@ def resolve(
                     return part
                 indices |= set(part)
             return sorted(indices)
+
+
+class Match(Frozen):
+    """What a picked face has become in another version of its part.
+
+    number : of the face in its selection, None for a rule as a whole
+    found : index of the face; None where none or more than one is like it
+    like : how unlike `found` or the best candidate is: 0 the same, `LIKE` hardly
+    candidates : indices of the faces most like it, the best first
+    """
+
+    number: int | None
+    found: int | None
+    like: float
+    candidates: tuple[int, ...] = ()
+
+    @property
+    def sure(self) -> bool:
+        """Nobody needs to be asked."""
+        return self.found is not None and self.like <= SURE
+
+
+def match(selection: Selection, faces: Sequence[Face], bodies: Sequence[str] = ()) -> list[Match]:
+    """A selection that was made on one version of a part, on another: each picked face by itself; a rule, a name or a
+    colour finds its faces anew, or is asked about as a whole."""
+    if isinstance(selection, BySignature):
+        return match_signatures(selection.faces, faces)
+    found = resolve(selection, faces, bodies)
+    if isinstance(found, Problem):
+        return [Match(number=None, found=None, like=1.0, candidates=tuple(int(c) - 1 for c in found.choices))]
+    return [Match(number=None, found=i, like=0.0) for i in found]
 
 
 def resolve_all(case: Case, verdict: _Part) -> tuple[dict[str, list[int]], list[Problem]]:
@@ -310,47 +343,62 @@ def _first(
     return sorted(f.index for f in ranked[:count])
 
 
-def _by_signature(selection: BySignature, faces: Sequence[Face], where: str) -> list[int] | Problem:
+def match_signatures(wanted: Sequence[Signature], faces: Sequence[Face]) -> list[Match]:
     """Every signature with its own face: clear ones first, so that they are not candidates for the others."""
     scale = _extent(faces)
-    costs = [[_unlike(s, f, scale) for f in faces] for s in selection.faces]
-    taken: dict[int, int] = {}
+    costs = [[_unlike(s, f, scale) for f in faces] for s in wanted]
+    taken: set[int] = set()
+    done: dict[int, Match] = {}
     waiting = list(range(len(costs)))
+
+    orders = [sorted(range(len(faces)), key=lambda k, mine=mine: mine[k]) for mine in costs]  # type: ignore[misc]
+
+    def best(i: int) -> float:
+        return next((costs[i][k] for k in orders[i] if k not in taken), 2.0)
+
     while waiting:
-        best: tuple[float, int, int, list[int]] | None = None
-        for i in waiting:
-            ranked = sorted((k for k in range(len(faces)) if k not in taken), key=lambda k: costs[i][k])
-            if ranked and costs[i][ranked[0]] <= LIKE and (best is None or costs[i][ranked[0]] < best[0]):
-                best = costs[i][ranked[0]], i, ranked[0], ranked
-        if best is None:
-            i = waiting[0]
-            ranked = sorted(range(len(faces)), key=lambda k: costs[i][k])
-            return _question(
-                "selection-empty",
-                f"{where}.faces[{i}]",
-                f"no face like the picked one ({_picked(selection.faces[i])})",
-                "the face that was picked",
-                "The part has changed there; pick the face again.",
-                [faces[k] for k in ranked[:4]],
-            )
-        cost, i, chosen, ranked = best
-        rivals = [k for k in ranked[1:] if costs[i][k] - cost < CLEAR and costs[i][k] <= LIKE]
+        i = min(waiting, key=best)
+        cost = best(i)
+        if cost > LIKE:
+            break
+        chosen, *others = (k for k in orders[i] if k not in taken)
+        rivals = [k for k in others if costs[i][k] - cost < CLEAR and costs[i][k] <= LIKE]
         # a rival that another signature fits better is no rival
         rivals = [
             k for k in rivals if not any(j != i and costs[j][k] + CLEAR <= min(costs[i][k], LIKE) for j in waiting)
         ]
-        if rivals:
-            return _question(
-                "selection-ambiguous",
-                f"{where}.faces[{i}]",
-                f"{len(rivals) + 1} faces like the picked one ({_picked(selection.faces[i])})",
-                "one face that is clearly it",
-                "The part has changed there; pick the face again.",
-                [faces[k] for k in (chosen, *rivals)],
-            )
-        taken[chosen] = i
+        found = None if rivals else faces[chosen].index
+        near = tuple(faces[k].index for k in ((chosen, *rivals) if rivals else (chosen, *others[:3])))
+        done[i] = Match(number=i, found=found, like=cost, candidates=near)
+        if not rivals:
+            taken.add(chosen)
         waiting.remove(i)
-    return sorted(faces[k].index for k in taken)
+    for i in waiting:
+        order = orders[i][:4]
+        like = costs[i][order[0]] if order else 2.0
+        done[i] = Match(number=i, found=None, like=like, candidates=tuple(faces[k].index for k in order))
+    return [done[i] for i in range(len(costs))]
+
+
+def _by_signature(selection: BySignature, faces: Sequence[Face], where: str) -> list[int] | Problem:
+    """The faces of all signatures, or a question about the first that has none of its own."""
+    found = match_signatures(selection.faces, faces)
+    known = {f.index: f for f in faces}
+    for i, one in enumerate(found):
+        if one.found is None:
+            near, what = [known[k] for k in one.candidates], _picked(selection.faces[i])
+            several = one.like <= LIKE
+            return _question(
+                "selection-ambiguous" if several else "selection-empty",
+                f"{where}.faces[{i}]",
+                f"{len(near)} faces like the picked one ({what})"
+                if several
+                else f"no face like the picked one ({what})",
+                "one face that is clearly it" if several else "the face that was picked",
+                "The part has changed there; pick the face again.",
+                near,
+            )
+    return sorted(one.found for one in found if one.found is not None)
 
 
 def _unlike(wanted: Signature, face: Face, scale: float) -> float:

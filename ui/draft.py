@@ -21,6 +21,9 @@ class Draft:
 
     case : the document as typed, as ``hub.case`` describes it, possibly incomplete
     faces : name of a selection -> indices of faces in the verdict; what could not be found is missing
+    named : selections that a person has given a name, kept although nothing acts on them
+    unsure : name of a selection -> faces that a revision of the part leaves unclear: number in the selection,
+        what the best is like, candidates
     version : of the draft as the hub has it; kept : what it was then
     """
 
@@ -29,6 +32,8 @@ class Draft:
     file_name: str = ""
     faces: dict[str, list[int]] = field(default_factory=dict)
     preview: str | None = None
+    named: list[str] = field(default_factory=list)
+    unsure: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     version: int = 1
     kept: str = ""
     _keys: dict[int, str] = field(default_factory=dict)
@@ -39,14 +44,17 @@ class Draft:
         document = copy.deepcopy(dict(answer["document"]))
         draft = cls(
             answer["id"], document.get("case") or {}, document.get("file_name") or "", document.get("faces") or {},
-            document.get("preview"), answer["version"],
+            document.get("preview"), document.get("named") or [], document.get("unsure") or {}, answer["version"],
         )  # fmt: skip
         draft.kept = draft.frozen()
         return draft
 
     def to_keep(self) -> dict[str, Any]:
         """All of it, as the hub keeps it."""
-        return {"case": self.case, "file_name": self.file_name, "faces": self.faces, "preview": self.preview}
+        return {
+            "case": self.case, "file_name": self.file_name, "faces": self.faces, "preview": self.preview,
+            "named": self.named, "unsure": self.unsure,
+        }  # fmt: skip
 
     def frozen(self) -> str:
         """To tell whether it has changed."""
@@ -94,15 +102,33 @@ class Draft:
         return sorted({i for name in self.names_on(condition) for i in self.faces.get(name, [])})
 
     def pick(self, index: int, faces: Sequence[int], all_faces: Sequence[Mapping[str, Any]]) -> None:
-        """Let condition `index` act on these faces, stored as what they look like and never by number."""
+        """Let condition `index` act on these faces, stored as what they look like and never by number.
+
+        Selections with a name of a person's stay as long as all of their faces are among them.
+        """
         condition = self.conditions[index]
         old = self.names_on(condition)
+        whole = [n for n in old if n in self.named and self.faces.get(n) and set(self.faces[n]) <= set(faces)]
         condition["on"] = []
         self._drop_unused()
-        if not faces:
+        left = sorted(set(faces) - {i for name in whole for i in self.faces[name]})
+        condition["on"] = whole
+        if not left:
             return
         kept = old[0] if old and old[0] not in self.selections else None
-        condition["on"] = [self.name_faces(kept or str(condition.get("name") or condition["kind"]), faces, all_faces)]
+        own = self.name_faces(kept or str(condition.get("name") or condition["kind"]), left, all_faces)
+        condition["on"] = [*whole, own]
+
+    def name_picked(self, wanted: str, faces: Sequence[int], all_faces: Sequence[Mapping[str, Any]]) -> str:
+        """Give faces a name of their own, to be used in any condition; returns the name."""
+        name = self.name_faces(wanted, faces, all_faces)
+        self.named.append(name)
+        return name
+
+    def forget_name(self, name: str) -> None:
+        """A named selection that is no longer wanted; what acts on it keeps its faces."""
+        self.named.remove(name)
+        self._drop_unused()
 
     def name_faces(self, wanted: str, faces: Sequence[int], all_faces: Sequence[Mapping[str, Any]]) -> str:
         """A selection of these faces, stored as what they look like; returns its name."""
@@ -117,9 +143,10 @@ class Draft:
         used |= {r.get("on") for r in self.case.get("mesh", {}).get("layers", ())}
         used |= {self.case.get("domain", {}).get("face"), *self.case.get("domain", {}).get("openings", ())}
         used |= {q.get("on") for q in self.case.get("quantities", ())}
-        for name in [n for n in self.selections if n not in used]:
+        for name in [n for n in self.selections if n not in used | set(self.named)]:
             del self.selections[name]
             self.faces.pop(name, None)
+            self.unsure.pop(name, None)
 
     def forget_faces(self) -> None:
         """Another part, or the same read in another unit: nothing is picked any more."""
@@ -127,7 +154,50 @@ class Draft:
         for condition in self.conditions:
             condition["on"] = []
         self.faces.clear()
+        self.named.clear()
+        self.unsure.clear()
         self.preview = None
+
+    def revise(
+        self, matches: Mapping[str, Sequence[Mapping[str, Any]]], sure: float, all_faces: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """A revised part: faces that are clearly found again are taken, the others wait for a person.
+
+        matches : of the hub, by selection; sure : what is at most so unlike is taken
+        """
+        self.preview = None
+        self.faces.clear()
+        self.unsure.clear()
+        for name, found in matches.items():
+            clear = [m for m in found if m["found"] is not None and m["like"] <= sure]
+            self.faces[name] = sorted(m["found"] for m in clear)
+            for m in clear:
+                if m["number"] is not None:
+                    self.selections[name]["faces"][m["number"]] = signature(all_faces[m["found"]])
+            if len(clear) < len(found):
+                self.unsure[name] = [dict(m) for m in found if m not in clear]
+
+    def settle(self, name: str, number: int | None, face: int | None, all_faces: Sequence[Mapping[str, Any]]) -> None:
+        """What a person says of an unsure face of a selection: it is `face` now, or it is gone."""
+        asked = [m for m in self.unsure.pop(name, []) if m["number"] != number]
+        faces = self.faces.setdefault(name, [])
+        if face is not None and face not in faces:
+            self.faces[name] = sorted([*faces, face])
+        if number is None:  # a rule that finds nothing any more: what was picked instead
+            if face is not None:
+                self.selections[name] = {"faces": [signature(all_faces[face])]}
+        elif face is not None:
+            self.selections[name]["faces"][number] = signature(all_faces[face])
+        else:
+            del self.selections[name]["faces"][number]
+            asked = [{**m, "number": m["number"] - (m["number"] > number)} for m in asked]
+        if asked:
+            self.unsure[name] = asked
+        if not self.faces[name] and not asked:  # nothing is left of it
+            self.named = [n for n in self.named if n != name]
+            for condition in self.conditions:
+                condition["on"] = [n for n in self.names_on(condition) if n != name]
+            self._drop_unused()
 
     def find_again(self, all_faces: Sequence[Mapping[str, Any]]) -> None:
         """Look up the picked faces in a verdict that is new to this draft."""

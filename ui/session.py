@@ -255,6 +255,12 @@ def verdict(draft: Draft) -> dict[str, Any] | None:
     return found["verdict"]  # type: ignore[no-any-return]
 
 
+def match(draft: Draft) -> dict[str, list[dict[str, Any]]] | None:
+    """What the faces of a draft's selections are on its part, which is another than they were picked on."""
+    geometry = draft.case.get("geometry") or {}
+    return _told(lambda: client().match(geometry["file"], draft.selections, unit=geometry.get("unit")))
+
+
 def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
     """The part with its faces numbered and coloured."""
     file_id = geometry.get("file")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from hub.api.answers import UploadedFile
 from hub.api.bodies import keep, upload_described
@@ -15,8 +15,9 @@ from hub.api.caller import Hub, Opener, Submitter
 from hub.api.downloads import CONTENT, send
 from hub.api.refusals import Refusal, not_found, refusal
 from hub.api.service import Geometry, Service
-from hub.case import FileName, LengthUnit
+from hub.case import FileName, LengthUnit, Selections
 from hub.problem import from_validation
+from hub.selection import Match, match
 
 router = APIRouter()
 
@@ -24,6 +25,7 @@ FileId = Annotated[str, Path(max_length=100, description="sha256:...")]
 AsUnit = Annotated[LengthUnit | None, Query(description="read the file in this unit instead of its own")]
 
 _name = TypeAdapter(FileName)
+_selections: TypeAdapter[Selections] = TypeAdapter(Selections)
 
 
 @router.post("/files", status_code=201, openapi_extra=upload_described())
@@ -68,6 +70,37 @@ def surface(file_id: FileId, tenant: Opener, hub: Hub, unit: AsUnit = None) -> S
     return _made(hub, _uploaded(hub, tenant, file_id), unit, "surface.npz")
 
 
+class MatchRequest(BaseModel):
+    """selections : as a case has them, by name"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    selections: dict[str, Any]
+
+
+@router.post("/files/{file_id}/match")
+def match_faces(
+    file_id: FileId, body: MatchRequest, tenant: Opener, hub: Hub, unit: AsUnit = None
+) -> dict[str, list[Match]]:
+    """What the faces that were picked on another version of a part are in this file; the file must be checked."""
+    geometry = _uploaded(hub, tenant, file_id)
+    verdict = hub.verdicts.peek(geometry.sha256, geometry.file, unit, 30.0)
+    if verdict is None:
+        raise _not_yet("match")
+    try:
+        wanted = _selections.validate_python(body.selections)
+    except ValidationError as error:
+        raise Refusal(422, from_validation(error, ["selections"])) from None
+    names = [b.name for b in verdict.bodies]
+    return {name: match(selection, verdict.faces, names) for name, selection in wanted.items()}
+
+
+def _not_yet(where: str) -> Refusal:
+    return refusal(
+        409, where, "a file that is still being checked", "a checked file", "Ask again in a moment.", "not-yet"
+    )
+
+
 def _uploaded(hub: Service, tenant: Opener, file_id: str) -> Geometry:
     if not file_id.startswith("sha256:"):
         raise not_found()
@@ -90,9 +123,7 @@ def _answer(hub: Service, geometry: Geometry, unit: str | None, wait: float) -> 
 
 def _made(hub: Service, geometry: Geometry, unit: str | None, name: str) -> StreamingResponse:
     if hub.verdicts.peek(geometry.sha256, geometry.file, unit, 30.0) is None:
-        raise refusal(
-            409, name, "a file that is still being checked", "a checked file", "Ask again in a moment.", "not-yet"
-        )
+        raise _not_yet(name)
     if name == "faces.png":
         hub.verdicts.picture(geometry.sha256, unit)
     try:

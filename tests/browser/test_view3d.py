@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -72,6 +75,45 @@ def test_the_part_is_hidden_cut_open_and_measured(pages: Pages) -> None:
     pages.shot("3d-section")
     inside = page.locator(".part").evaluate("(p) => p.__part.stage.renderer.localClippingEnabled")
     assert inside
+
+
+def test_a_revised_part_keeps_its_faces_and_asks_for_the_unsure_ones(pages: Pages, tmp_path: Path) -> None:
+    page = pages.page
+    drawing = (BRACKET.parent / "make.py").read_text()
+    assert "for z in (34, 74)" in drawing and "0, 0, 30, 7)" in drawing
+    drawing = drawing.replace("for z in (34, 74)", "for z in (36, 72)").replace("0, 0, 30, 7)", "0, 0, 30, 9)")
+    subprocess.run([sys.executable, "-c", drawing], cwd=tmp_path, check=True, timeout=120)
+    pages.open("/case")
+    pages.upload(BRACKET)
+    pages.press("Next")
+    pages.pick("hole, ⌀ 11", alike=True)
+    page.locator(".st-key-named summary").click()
+    pages.type("Name for the picked faces", "Bolt holes")
+    pages.press("Fixed")
+    page.get_by_role("combobox", name="Named faces").press("ArrowDown")
+    page.get_by_role("option", name="Bolt holes").click()
+    page.keyboard.press("Escape")  # the menu covers what is below it
+    pages.settled()
+    expect(page.locator(".st-key-condition-1")).to_contain_text("faces 31, 32, 33, 34")
+    pages.press("Force")
+    pages.type("Size of force", "2 kN")
+    pages.pick("hole, ⌀ 14")
+    pages.press("1 · Part", exact=False)
+    pages.press("Another file")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "bracket.step")
+    # the bolt holes have moved by 2 mm; the pin's is wider and has to be shown again
+    expect(page.get_by_text("4 of the 5 picked faces were found again")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("picked for Force")).to_be_visible()
+    pages.settled()
+    expect(page.locator(".st-key-next button")).to_be_disabled()
+    expect(page.locator(".viewer[data-ready='3d'] .label.load", has_text="Fixed")).to_be_visible(timeout=30_000)
+    pages.shot("3d-revised")
+    page.get_by_role("button", name="hole, ⌀ 18 mm").click()
+    pages.settled()
+    pages.press("Next")
+    expect(page.locator(".st-key-condition-1")).to_contain_text("faces 31, 32, 33, 34")
+    expect(page.locator(".st-key-condition-2")).to_contain_text("face 35")
+    pages.shot("3d-revised-loads")
 
 
 def test_keys_turn_the_part_and_a_list_serves_without_a_mouse(pages: Pages) -> None:

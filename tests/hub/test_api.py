@@ -60,6 +60,7 @@ def test_the_document_says_what_each_call_takes_and_answers(hub: Hub) -> None:
     table = (
         "get /health,get /me,get /login,get /solvers,get /solvers/{name},get /materials,get /templates,get /schema,"
         "post /files,get /files/{file_id},get /files/{file_id}/faces.png,get /files/{file_id}/surface,"
+        "post /files/{file_id}/match,"
         "post /cases/check,post /runs,get /runs,get /runs/{run_id},get /runs/{run_id}/case,get /runs/{run_id}/log,"
         "get /drafts,post /drafts,get /drafts/{draft_id},put /drafts/{draft_id},delete /drafts/{draft_id},"
         "get /runs/{run_id}/history,"
@@ -195,6 +196,21 @@ def test_a_part_is_shown_with_its_faces(hub: Hub, bracket: dict[str, Any]) -> No
         with np.load(io.BytesIO(http.get(address + "/surface").content), allow_pickle=False) as surface:
             faces = len(http.get(address).json()["verdict"]["faces"])
             assert set(np.unique(surface["face"])) == set(range(faces))
+
+
+def test_picked_faces_are_matched_on_a_file_and_bad_ones_are_said(hub: Hub, bracket: dict[str, Any]) -> None:
+    client, file = hub.client(), bracket["geometry"]["file"]
+    faces = client.file(file, wait=30)["verdict"]["faces"]
+    picked = {"type": faces[34]["type"], "area": f"{faces[34]['area']} m2", "radius": f"{faces[34]['radius']} m",
+              "centroid": [f"{c} m" for c in faces[34]["centroid"]]}  # fmt: skip
+    found = client.match(file, {"pin": {"faces": [picked]}, "top": {"extreme": "z"}})
+    assert [m["found"] for m in found["pin"]] == [34] and found["pin"][0]["like"] < 0.1
+    assert [m["number"] for m in found["top"]] == [None]
+    with hub.http() as http:
+        bare = {"selections": {"pin": {"faces": [{**picked, "area": 3.0}]}}}
+        answer = http.post(f"/files/{file}/match", json=bare)
+        assert answer.status_code == 422 and "area" in problems(answer)[0].where
+        assert http.post("/files/sha256:" + 64 * "0" + "/match", json={"selections": {}}).status_code == 404
 
 
 def test_what_is_no_part_is_refused_in_words_and_has_no_picture(hub: Hub) -> None:

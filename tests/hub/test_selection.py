@@ -7,7 +7,7 @@ import pytest
 from hub.case import ByColour, ByName, ByRule, BySignature, Signature, Together
 from hub.intake import inspect
 from hub.problem import Problem
-from hub.selection import Face, in_words, resolve, signature
+from hub.selection import Face, in_words, match, resolve, signature
 from hub.units import SI
 
 BRACKET = Path(__file__).resolve().parents[2] / "cases" / "bracket" / "bracket.step"
@@ -100,6 +100,24 @@ def test_a_face_between_two_like_it_asks(faces: tuple[Face, ...]) -> None:
     asked = resolve(BySignature(faces=(signature(hole),)), [*twins, *rest])
     assert isinstance(asked, Problem) and asked.code == "selection-ambiguous"
     assert set(asked.choices) == {"1", "2"}
+
+
+def test_each_picked_face_of_a_revision_is_matched_by_itself(faces: tuple[Face, ...]) -> None:
+    bolts = [f for f in faces if f.type == "cylinder" and f.radius and abs(f.radius - 0.0055) < 1e-6]
+    x, y, z = bolts[0].centroid
+    moved = revised(bolts[0], centroid=(x, y + 0.004, z))
+    wider = revised(bolts[1], radius=0.0066, area=bolts[1].area * 1.2)
+    gone = bolts[2]
+    new = [{bolts[0]: moved, bolts[1]: wider}.get(f, f) for f in faces if f is not gone]
+    found = match(BySignature(faces=tuple(signature(b) for b in bolts)), new)
+    assert [m.number for m in found] == [0, 1, 2, 3]
+    assert [m.found for m in found] == [bolts[0].index, bolts[1].index, None, bolts[3].index]
+    assert [m.sure for m in found] == [True, False, False, True]
+    assert found[1].candidates[0] == wider.index
+    # a rule speaks for itself: it finds its faces anew, or is asked about as a whole
+    assert [m.found for m in match(rule(extreme="x"), faces)] == resolve(rule(extreme="x"), faces)
+    nothing = match(rule(type="sphere"), faces)
+    assert len(nothing) == 1 and nothing[0].number is None and not nothing[0].sure
 
 
 def test_names_colours_bodies_and_unions() -> None:

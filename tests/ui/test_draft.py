@@ -102,3 +102,49 @@ def test_a_draft_comes_back_as_it_was_kept() -> None:
 
 def test_signature_has_units() -> None:
     assert signature(FACES[1])["radius"] == "0.0055 m"
+
+
+def test_a_named_selection_is_shared_and_outlives_what_acts_on_it() -> None:
+    draft = Draft("d", case())
+    name = draft.name_picked("Bolts", [1, 2], FACES)
+    for kind in ("fixed", "elastic_support"):
+        draft.add_condition(kind, kind)
+        draft.pick(len(draft.conditions) - 1, [], FACES)
+        draft.conditions[-1]["on"] = [name]
+    draft.pick(0, [0, 1, 2], FACES)  # one more face for this condition alone
+    assert draft.names_on(draft.conditions[0])[0] == "Bolts" and len(draft.names_on(draft.conditions[0])) == 2
+    assert draft.picked(draft.conditions[0]) == [0, 1, 2] and draft.picked(draft.conditions[1]) == [1, 2]
+    draft.pick(0, [0, 1], FACES)  # one of the named faces is taken out: the name no longer fits
+    assert "Bolts" not in draft.names_on(draft.conditions[0]) and draft.faces["Bolts"] == [1, 2]
+    draft.remove_condition(1)
+    assert "Bolts" in draft.selections
+    draft.forget_name("Bolts")
+    assert "Bolts" not in draft.selections
+    read(draft.document())
+
+
+def test_a_revision_takes_what_is_clear_and_waits_for_the_rest() -> None:
+    draft = Draft("d", case())
+    draft.add_condition("fixed", "Fixed")
+    draft.pick(0, [0, 1, 2], FACES)
+    name = draft.names_on(draft.conditions[0])[0]
+    new = [{**FACES[0], "area": 9e-3}, FACES[2], FACES[1]]
+    matches = [
+        {"number": 0, "found": 0, "like": 0.04, "candidates": [0]},
+        {"number": 1, "found": None, "like": 0.5, "candidates": [2, 1]},
+        {"number": 2, "found": 1, "like": 0.2, "candidates": [1]},
+    ]
+    draft.revise({name: matches}, 0.1, new)
+    assert draft.faces[name] == [0] and [m["number"] for m in draft.unsure[name]] == [1, 2]
+    assert draft.selections[name]["faces"][0]["area"] == "0.009 m2"
+    kept = Draft.of({"id": "d", "document": draft.to_keep(), "version": 1})
+    assert kept.unsure == draft.unsure
+    draft.settle(name, 1, None, new)  # gone: the one after it has another number now
+    assert [m["number"] for m in draft.unsure[name]] == [1]
+    draft.settle(name, 1, 1, new)
+    assert not draft.unsure and draft.picked(draft.conditions[0]) == [0, 1]
+    assert len(read(draft.document()).selections[name].faces) == 2  # type: ignore[union-attr]
+    draft.revise({name: [{"number": i, "found": None, "like": 2.0, "candidates": []} for i in (0, 1)]}, 0.1, new)
+    draft.settle(name, 0, None, new)
+    draft.settle(name, 0, None, new)
+    assert draft.names_on(draft.conditions[0]) == [] and name not in draft.selections

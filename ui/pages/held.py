@@ -41,8 +41,8 @@ _direction = TypeAdapter(Direction)
 
 
 def ready(draft: Draft) -> bool:
-    """Something acts somewhere."""
-    return bool(draft.conditions) and all(c.get("on") or _on_whole(c) for c in draft.conditions)
+    """Something acts somewhere, and no face of a revised part waits for an answer."""
+    return bool(draft.conditions) and not draft.unsure and all(c.get("on") or _on_whole(c) for c in draft.conditions)
 
 
 def _on_whole(condition: dict[str, Any]) -> bool:
@@ -63,6 +63,7 @@ def step(draft: Draft) -> None:
         kinds = solver["conditions"]
         domain.choose(draft, solver, st.session_state.get(f"{draft.id}.waiting", []), faces)
         _choose(draft, kinds, faces)
+        _named(draft, faces)
         for i, condition in enumerate(draft.conditions):
             _condition(draft, i, condition, kinds, faces)
     with left, st.container(key="stays"):
@@ -149,6 +150,39 @@ def _choose(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]]) ->
         st.caption(_("For example: where it is screwed on, and then the force that pulls at it."))
 
 
+def _named(draft: Draft, faces: list[dict[str, Any]]) -> None:
+    """Faces under a name of their own: the picked ones can be given one, and each can be forgotten."""
+    is_open = st.session_state.get(f"{draft.id}.open")
+    waiting = st.session_state.get(f"{draft.id}.waiting") or []
+    if is_open is not None and is_open < len(draft.conditions):
+        waiting = draft.picked(draft.conditions[is_open])
+    if not waiting and not draft.named:
+        return
+    title = _("Named faces") + (f" ({len(draft.named)})" if draft.named else "")
+    with st.expander(plain(title), icon=":material/label:", key="named"):
+        for name in list(draft.named):
+            left, right = st.columns([7, 1], vertical_alignment="center")
+            numbers = ", ".join(str(faces[i]["index"] + 1) for i in draft.faces.get(name, []))
+            left.markdown(f"**{plain(name)}** :gray[{plain(_('faces {n}', n=numbers))}]")
+            right.button(
+                "", key=f"{draft.id}.forget.{name}", icon=":material/delete:", help=_("Forget this name"),
+                on_click=draft.forget_name, args=(name,),
+            )  # fmt: skip
+        if waiting:
+            with st.form(f"{draft.id}.naming", border=False, clear_on_submit=True):
+                left, right = st.columns([3, 2], vertical_alignment="bottom")
+                wanted = left.text_input(_("Name for the picked faces"), max_chars=60)
+                if right.form_submit_button(_("Keep")) and wanted.strip():
+                    name = draft.name_picked(wanted.strip(), waiting, faces)
+                    if is_open is None:
+                        st.session_state[f"{draft.id}.waiting"] = []
+                    else:
+                        draft.conditions[is_open]["on"] = [name]
+                        draft.pick(is_open, waiting, faces)
+                    st.session_state[f"{draft.id}.turn"] = st.session_state.get(f"{draft.id}.turn", 0) + 1
+                    st.rerun()
+
+
 def _add(draft: Draft, kind: str, on_faces: bool, faces: list[dict[str, Any]]) -> None:
     draft.add_condition(kind, human(kind))
     index = len(draft.conditions) - 1
@@ -189,10 +223,28 @@ def _condition(
             if chosen != now:
                 condition["on"] = [n for n in draft.names_on(condition) if n not in others] + chosen
                 st.rerun()
+        if "on" in schema.get("properties", {}) and draft.named:
+            st.session_state[f"{key}.named"] = [n for n in draft.names_on(condition) if n in draft.named]
+            st.multiselect(
+                _("Named faces"), draft.named, key=f"{key}.named", format_func=plain, on_change=_use_named,
+                args=(draft, index, key, faces),
+            )  # fmt: skip
         if "on" in schema.get("properties", {}) and faces and not picked:
             names = draft.names_on(condition)
             said = _("Acts on: {names}", names=", ".join(names)) if names else _("Click its faces on the part.")
             st.info(plain(said), icon=":material/info:")
+
+
+def _use_named(draft: Draft, index: int, key: str, faces: list[dict[str, Any]]) -> None:
+    """What was chosen of the named faces for a condition; those picked for it alone stay."""
+    condition = draft.conditions[index]
+    chosen = st.session_state[f"{key}.named"]
+    now = [name for name in draft.names_on(condition) if name in draft.named]
+    gone = {i for name in now if name not in chosen for i in draft.faces.get(name, [])}
+    kept = set(draft.picked(condition)) - gone
+    condition["on"] = [n for n in draft.names_on(condition) if n not in now] + chosen
+    draft.pick(index, sorted(kept | {i for name in chosen for i in draft.faces.get(name, [])}), faces)
+    st.session_state[f"{draft.id}.turn"] = st.session_state.get(f"{draft.id}.turn", 0) + 1
 
 
 def _open(draft: Draft, index: int | None) -> None:

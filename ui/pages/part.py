@@ -10,6 +10,7 @@ from hub.problem import Problem
 from ui import session, show
 from ui.draft import Draft
 from ui.faces import pick_faces
+from ui.pages import revision
 from ui.words import _, plain
 
 UNITS = ("mm", "m", "in", "cm", "ft", "um")
@@ -22,7 +23,9 @@ def ready(draft: Draft) -> bool:
     if not uploaded(draft):
         return False
     verdict = session.verdict(draft)
-    return verdict is not None and all(p["severity"] != "error" for p in verdict.get("problems") or [])
+    if verdict is None or any(p["severity"] == "error" for p in verdict.get("problems") or []):
+        return False
+    return not draft.unsure
 
 
 def uploaded(draft: Draft) -> bool:
@@ -43,10 +46,16 @@ def step(draft: Draft) -> None:
         return
     left, right = st.columns([7, 6], gap="large")
     with right:
+        revision.ask(draft, verdict.get("faces") or [], verdict["box"])
         _read(draft, verdict)
     with left:
         if verdict.get("faces"):
-            pick_faces(verdict["faces"], [], verdict["box"], draft.case["geometry"], f"{draft.id}.look")
+            marks = revision.marks(draft, verdict["faces"])
+            picked = pick_faces(
+                verdict["faces"], [], verdict["box"], draft.case["geometry"], f"{draft.id}.look", marks=marks,
+                asked=str(st.session_state.get(f"{draft.id}.settled", 0)),
+            )  # fmt: skip
+            st.session_state[f"{draft.id}.looked"] = picked
         else:
             st.caption(_("There is no picture of this part."))
 
@@ -66,8 +75,13 @@ def _upload(draft: Draft) -> None:
         found = session.upload(file.name, file.getvalue())
     if found is None:
         return
-    draft.case["geometry"] = {"file": found["id"]}
-    draft.forget_faces()
+    before = draft.case.get("geometry") or {}
+    draft.case["geometry"] = {"file": found["id"], **({"unit": before["unit"]} if before.get("unit") else {})}
+    if before and draft.selections:
+        with st.spinner(_("Looking for the picked faces on the new part …")):
+            revision.begin(draft)
+    else:
+        draft.forget_faces()
     draft.file_name = found.get("name") or file.name
     if not draft.case.get("title"):
         draft.case["title"] = draft.file_name.rsplit(".", 1)[0][:200]

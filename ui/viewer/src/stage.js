@@ -61,11 +61,27 @@ export class Stage {
     this.camera.near = this.size / 200;
     this.camera.far = this.size * 30;
     this.controls.target.copy(this.middle);
-    const narrow = Math.min(1, this.camera.aspect);
-    this.camera.position.copy(this.middle).addScaledVector(away, (this.size * 1.6) / Math.max(narrow, 0.5));
+    this.camera.position.copy(this.middle).addScaledVector(away, this.distance(away));
     this.camera.updateProjectionMatrix();
     this.controls.update();
     this.draw();
+  }
+
+  // How far away the eye sees all corners of the box, with a little room around them.
+  distance(away) {
+    const { low, high, middle, camera } = this;
+    const right = new THREE.Vector3().crossVectors(camera.up, away);
+    if (right.lengthSq() < 1e-9) right.set(1, 0, 0);
+    right.normalize();
+    const up = new THREE.Vector3().crossVectors(away, right);
+    const tall = Math.tan((camera.fov * Math.PI) / 360) * 0.9;
+    let far = 0;
+    for (let k = 0; k < 8; k++) {
+      const corner = new THREE.Vector3(k & 1 ? high.x : low.x, k & 2 ? high.y : low.y, k & 4 ? high.z : low.z).sub(middle);
+      const across = Math.max(Math.abs(corner.dot(right)) / camera.aspect, Math.abs(corner.dot(up)));
+      far = Math.max(far, corner.dot(away) + across / tall);
+    }
+    return far;
   }
 
   // Cut away what lies beyond a share (0..1) of the box along an axis, or what lies before it; null shows everything.
