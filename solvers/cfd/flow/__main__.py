@@ -40,7 +40,8 @@ class Flow(Solver):
     )
     validated = (
         "incompressible Newtonian fluids of constant properties; laminar, Reynolds numbers up to about 2000 steady",
-        "turbulence only as large eddies resolved in time (WALE); turbulent means are for cfd.openfoam",
+        "turbulence only as large eddies resolved in time (WALE), in space, with cells at walls of y+ below 4; the "
+        "means of turbulent flow are for cfd.openfoam",
         "buoyancy as Boussinesq: differences of temperature times expansion below about 0.1",
     )
     Params = Params

@@ -68,7 +68,7 @@ def find_problems(bound: BoundCase) -> Iterator[Problem]:
     yield from _properties(bound)
     yield from _driven(bound)
     yield from _contradictions(bound)
-    yield from _time(bound.params)
+    yield from _time(bound.params, flat=bound.case.domain.kind == "plane")
     yield from _heat(bound)
     yield from _reynolds(bound)
     for i, wanted in enumerate(bound.case.quantities):
@@ -196,7 +196,7 @@ def _twice(i: int, name: str, kind: str, other: int, other_kind: str) -> Problem
     )
 
 
-def _time(params: Params) -> Iterator[Problem]:
+def _time(params: Params, *, flat: bool) -> Iterator[Problem]:
     def wrong(where: str, found: str, expected: str, todo: str, code: str) -> Problem:
         return Problem(where=f"parameters.{where}", found=found, expected=expected, todo=todo, code=code)
 
@@ -222,6 +222,14 @@ def _time(params: Params) -> Iterator[Problem]:
                 "For the steady mean of a turbulent flow use the solver cfd.openfoam.",
                 "steady-les",
             )
+    if params.turbulence != "none" and flat:
+        yield wrong(
+            "turbulence",
+            "wale in a plane",
+            "a flow in space: large eddies stretch and turn in all three directions",
+            "Solve a slab of the flow in 3D, or use the solver cfd.openfoam for its mean.",
+            "plane-les",
+        )
 
 
 def _heat(bound: BoundCase) -> Iterator[Problem]:

@@ -27,6 +27,9 @@ from solvers.cfd.flow.transport import Transport
 
 #: What balances may leave: mass exactly but for the solver; momentum and heat as far as the mesh resolves the flow.
 MASS, MOMENTUM, ENERGY = 1e-6, 2e-2, 2e-2
+#: Height of cells at walls in wall units that eddies beside them are still resolved with (U. Piomelli, E. Balaras,
+#: Annu. Rev. Fluid Mech. 34, 2002, 349-374: the first node at y+ below about 2, as at half of this height).
+EDDIES = 4.0
 GIVEN = "as given"
 
 COUNTED = Words(en="Counted on the mesh.", it="Contato sulla mesh.")
@@ -507,6 +510,9 @@ def checks(found: Solved) -> Iterator[Check]:
         return Check(name=name, title=_both(en, it), value=value, limit=limit, passed=bool(value <= limit))
 
     yield check("mass_balance", _mass(found), MASS, "What flows in flows out", "Ciò che entra esce")
+    if found.bound.params.turbulence == "wale":
+        yield check("eddies_at_walls", _wall_units(found), EDDIES, "Cells at walls fine enough for large eddies (y+)",
+                    "Celle a parete abbastanza fini per i grandi vortici (y+)")  # fmt: skip
     if found.convergence is not None:
         yield check("momentum_balance", _momentum(found), MOMENTUM, "Forces and momentum balance",
                     "Le forze e la quantità di moto si bilanciano")  # fmt: skip

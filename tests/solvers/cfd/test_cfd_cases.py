@@ -64,6 +64,14 @@ def test_a_plain_case_has_no_problems() -> None:
         ([IN, OUT], {"parameters": {"regime": "unsteady"}}, "missing"),
         ([IN, OUT], {"parameters": {"end_time": "1 s"}}, "steady-time"),
         ([IN, OUT], {"parameters": {"turbulence": "wale"}}, "steady-les"),
+        (
+            [IN, OUT],
+            {
+                "domain": {"kind": "plane", "face": "top"},
+                "parameters": {"regime": "unsteady", "end_time": "1 s", "turbulence": "wale"},
+            },
+            "plane-les",
+        ),
         ([IN, OUT], {"parameters": {"gravity": ["0", "-9.81 m/s2", "0"]}}, "no-heat"),
         ([{**IN, "velocity": "3 m/s"}, OUT], {"parameters": {"reference_length": "20 mm"}}, "turbulent"),
         ([{**IN, "concentration": 1}, OUT], {}, "missing"),
