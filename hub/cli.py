@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from hub import cli_cluster, cli_study
+from hub import cli_cluster, cli_member, cli_study
 from hub.terminal import DONE, FAILED, REFUSED, err, out, show_problem, show_problems
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ solver_app = typer.Typer(help="The solvers there are.", no_args_is_help=True)
 app.add_typer(solver_app, name="solver")
 app.add_typer(cli_study.app, name="study")
 app.add_typer(cli_cluster.app, name="cluster")
+app.add_typer(cli_member.app, name="member")
 
 
 def main() -> NoReturn:

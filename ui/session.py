@@ -479,8 +479,9 @@ def draft() -> Draft | None:
 
 
 def new_draft(case: Mapping[str, Any], file_name: str = "") -> Draft | None:
-    """A draft of a case; None where the reader may make none, which is said."""
-    made = told(lambda: client().new_draft({"case": dict(case), "file_name": file_name}))
+    """A draft of a case, its report in the reader's language; None where the reader may make none, which is said."""
+    spoken = {"language": language()} if language() != "en" else {}
+    made = told(lambda: client().new_draft({"case": {**spoken, **case}, "file_name": file_name}))
     if made is None:
         return None
     kept = Draft.of(made)

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from serving import Hub
+from typer.testing import CliRunner
 
 from hub.board import column, diverges, newest
+from hub.cli import app
+from hub.problem import Refused
 from hub.runfolder import Attempt, Job
 from hub.settings import Settings
 from hub.store import NewRun, QuotaReached, Run, open_store
@@ -131,3 +134,21 @@ def test_an_administrator_says_who_belongs(hub: Hub) -> None:
             assert browser.get("/me").status_code == 401
         berta = next(m["id"] for m in http.get("/members").json() if m["name"] == "Berta")
         assert http.delete(f"/members/{berta}").status_code == 409
+
+
+def test_members_by_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFICINA_HOME", str(tmp_path))
+    store = open_store(Settings(home=tmp_path))
+    store.members.first("House", "Boss")
+    run = CliRunner()
+    added = run.invoke(app, ["member", "add", "Anna", "-o", "Clients", "--role", "admin"])
+    token = added.output.strip().partition("token=")[2]
+    assert store.members.log_in(token, 60)
+    assert not store.members.log_in(token, 60), "once"
+    run.invoke(app, ["member", "add", "Berta", "-o", "Clients"])
+    assert run.invoke(app, ["member", "list", "-o", "Clients"]).output.split() == ["Anna", "admin", "Berta", "engineer"]
+    assert run.invoke(app, ["member", "remove", "Berta", "-o", "Clients"]).exit_code == 0
+    for wrong in (["remove", "Anna", "-o", "Clients"], ["list", "-o", "Nobody"],
+                  ["add", "X", "-o", "Clients", "--role", "king"]):  # fmt: skip
+        assert isinstance(run.invoke(app, ["member", *wrong]).exception, Refused), wrong
+    store.close()

@@ -12,7 +12,7 @@ from hub.problem import Problem
 from ui import session, show
 from ui.forms import quantity
 from ui.numbers import duration, memory
-from ui.words import _, plain, said
+from ui.words import _, language, plain, said
 
 
 def page() -> None:
@@ -24,7 +24,7 @@ def page() -> None:
         return
     st.title(plain(template["title"]), anchor=False)
     st.markdown(plain(template["description"]))
-    case = {**copy.deepcopy(template["case"]), "title": template["title"][:200]}
+    case = {**copy.deepcopy(template["case"]), "title": template["title"][:200], "language": language()}
     left, right = st.columns([5, 6], gap="large")
     with right:
         for ask in template["asks"]:

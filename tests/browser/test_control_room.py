@@ -1,0 +1,105 @@
+"""Staff's way: the board shows whose run stands where and nothing that is theirs; and the ways out of the hub."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+from surfing import Hub, Pages
+
+from hub.client import Client
+
+pytestmark = pytest.mark.timeout(600)
+
+#: What a customer may have typed: none of it may be seen, or do anything, on a page of staff.
+SECRET = "<img src=x onerror=window.hacked=1> **Gearbox X9** =HYPERLINK(1)"
+
+
+def test_a_board_without_content_a_quota_and_the_audit(pages: Pages, hub: Hub) -> None:
+    page, client = pages.page, hub.client()
+    case = next(t for t in client.templates() if t["name"] == "bracket")["case"]
+    run = client.submit({**case, "title": SECRET, "mesh": {"size": "1.6 mm"}})["id"]
+    person = "<script>window.hacked=1</script> _op_"
+    login = client.add_member(person, "staff")["login"]
+    page.context.clear_cookies()
+    pages.open(login)
+    pages.open("/board")
+    card = page.locator(f".st-key-board-{run}")
+    expect(card).to_contain_text(run[-8:], timeout=30_000)
+    pages.shot("board-running")
+    card.get_by_role("button", name="Act").click()
+    page.get_by_role("button", name="Cancel the run").click()
+    expect(card).to_have_count(0, timeout=60_000)  # cancelled: nothing is to be done about it
+    assert client.wait(run, seconds=60)["state"] == "cancelled"
+    for tab in ("Organisations", "Predicted and actual", "Audit"):
+        page.get_by_role("tab", name=tab).click()
+        pages.shot(f"board-{tab.split()[0].lower()}")
+        for word in ("Gearbox", "bracket.step"):
+            assert word not in page.content(), tab
+    page.get_by_role("tab", name="Organisations").click()
+    page.get_by_role("textbox", name="Core-hours, empty for no limit").fill("0,5")
+    page.get_by_role("button", name="Set", exact=True).click()
+    pages.settled()
+    assert next(o for o in client.organisations() if o["active"] >= 0)["quota"]["core_hours"] == 0.5
+    client.set_quota(client.organisations()[0]["id"], None)
+    events = [(deed["user"], deed["event"]) for deed in client.audit()]
+    assert {(person, "cancel"), (person, "set quota")} <= set(events)
+    pages.open(f"/run?run={run}")
+    expect(page.get_by_role("heading", name="Gearbox")).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_link_shows_a_stranger_the_result_until_it_is_taken_back(pages: Pages, hub: Hub, browser: Browser) -> None:
+    page, client = pages.page, hub.client()
+    case = next(t for t in client.templates() if t["name"] == "insulated-pipe")["case"]
+    run = client.submit(case)["id"]
+    assert client.wait(run, seconds=400)["state"] == "done"
+    pages.open(f"/run?run={run}")
+    pages.press("Share")
+    page.get_by_role("button", name="Make a link").click()
+    pages.settled()
+    link = page.locator("[data-testid=stCode]", has_text="/shared?key=").first.inner_text().strip()
+    assert link.startswith(hub.url)
+    pages.shot("share")
+    context = browser.new_context(viewport={"width": 1024, "height": 1366}, base_url=hub.url, locale="en-GB")
+    stranger = Pages(context.new_page(), pages._pictures)
+    try:
+        stranger.open(link)
+        expect(stranger.page.get_by_role("heading", name="Results")).to_be_visible()
+        expect(stranger.page.get_by_role("link", name="Report (PDF)")).to_have_count(0)
+        expect(stranger.page.get_by_text("New case")).to_have_count(0)
+        stranger.shot("shared-stranger")
+        page.get_by_role("button", name="Take back").first.click()
+        pages.settled()
+        stranger.open(link)
+        expect(stranger.page.get_by_role("heading", name="This link shows nothing")).to_be_visible()
+    finally:
+        context.close()
+
+
+def test_whoever_logs_out_is_out(pages: Pages, hub: Hub) -> None:
+    page = pages.page
+    pages.open("/account")
+    cookie = next(c for c in page.context.cookies() if c["name"] == "officina")["value"]
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=30_000)
+    assert not [c for c in page.context.cookies() if c["name"] == "officina"]
+    with pytest.raises(Exception, match="not known"):
+        Client(hub.url, cookie).me()
+
+
+def test_every_step_is_reached_by_the_keyboard(pages: Pages) -> None:
+    page = pages.page
+    pages.open("/question?template=bracket")
+    seen: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate("(document.activeElement.innerText || document.activeElement.ariaLabel || '').trim()")
+        )
+        if re.search("Change everything", seen[-1]):
+            break
+    assert any("Run it" in text for text in seen)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/case.*step=2"), timeout=60_000)
