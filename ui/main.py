@@ -64,6 +64,13 @@ def main() -> None:
     chosen = st.navigation(sections, position="top" if logged_in else "hidden")
     try:
         chosen.run()
+    except session.LoggedOut:
+        st.session_state.pop("me", None)
+        st.warning(
+            _("Your session has ended. Log in again: what you typed is kept, and this page comes back."),
+            icon=":material/lock_clock:",
+        )
+        session.log_in()
     except session.Unreachable as error:
         st.error(plain(error), icon=":material/cloud_off:")
         st.button(_("Try again"), icon=":material/refresh:")

@@ -34,6 +34,10 @@ class Unreachable(Exception):
     """The hub does not answer, or answers nothing useful; the message is for the reader."""
 
 
+class LoggedOut(Unreachable):
+    """The reader's key has run out, or was made void, while they were at work."""
+
+
 @st.cache_resource(max_entries=500, ttl=3600, show_spinner=False)
 def _connected(url: str, token: str, language: str) -> Client:
     """One connection for each reader, kept open between reruns."""
@@ -51,6 +55,8 @@ def or_none[Answer](ask: Callable[[], Answer]) -> Answer | None:
     try:
         return ask()
     except ClientError as error:
+        if error.status == 401 and st.session_state.get("me"):
+            raise LoggedOut from None
         if error.status in (401, 403, 404, 409):
             return None
         raise _away(error) from None
@@ -66,13 +72,15 @@ def told[Answer](ask: Callable[[], Answer]) -> Answer | None:
         for problem in refused.problems:
             show.problem(problem)
     except ClientError as error:
-        if error.status == 0:
+        if error.status in (0, 401):
             raise _away(error) from None
         st.error(plain(error), icon=":material/error:")
     return None
 
 
 def _away(error: ClientError) -> Unreachable:
+    if error.status == 401:
+        return LoggedOut()
     if error.status == 0:
         return Unreachable(_("The hub does not answer just now. Nothing is lost: try again in a moment."))
     return Unreachable(str(error))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import Browser, expect
-from surfing import Hub, Pages
+from surfing import BRACKET, Hub, Pages
 
 from hub.client import Client
 
@@ -103,3 +103,31 @@ def test_every_step_is_reached_by_the_keyboard(pages: Pages) -> None:
     assert any("Run it" in text for text in seen)
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/case.*step=2"), timeout=60_000)
+
+
+def test_a_session_that_ends_during_set_up_loses_nothing(pages: Pages, hub: Hub) -> None:
+    page, client = pages.page, hub.client()
+    pages.open("/case")
+    pages.upload(BRACKET)
+    pages.press("Next")
+    pages.press("Pressure")
+    pages.type("Pressure", "1,5 bar")
+    newest = next(key for key in client.tokens() if key["kind"] == "session")
+    client.revoke_token(newest["id"])
+    pages.press("Gravity")
+    expect(page.get_by_text("Your session has ended", exact=False)).to_be_visible(timeout=30_000)
+    pages.shot("session-ended")
+    page.get_by_label("Token or address").fill(hub.token)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator(".st-key-condition-1")).to_contain_text("1,5 bar", timeout=60_000)
+
+
+def test_a_picture_that_calls_itself_a_part_is_refused_and_runs_nothing(pages: Pages) -> None:
+    page = pages.page
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>window.hacked=1</script></svg>"
+    pages.open("/case")
+    part = {"name": "part.step", "mimeType": "image/svg+xml", "buffer": svg}
+    page.locator("input[type=file]").first.set_input_files(part)  # type: ignore[arg-type]
+    expect(page.locator("[data-testid=stAlert]").first).to_be_visible(timeout=60_000)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("[data-testid=stMain] svg script").count() == 0

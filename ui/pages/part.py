@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import streamlit as st
@@ -68,6 +69,10 @@ def _upload(draft: Draft) -> None:
             "organisation sees it."
         )
     )
+    # the words of the button, from our own catalogue: no markup of anybody's
+    words = json.dumps(_("Choose a file, or drop it here"), ensure_ascii=False)
+    rule = f'[data-testid="stFileUploaderDropzone"] button::after {{ content: {words}; font-size: 1rem; }}'
+    st.html(f"<style>{rule}</style>")
     file = st.file_uploader(_("CAD file or mesh"), type=TYPES, key=f"{draft.id}.upload", label_visibility="collapsed")
     if file is None:
         return
