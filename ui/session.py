@@ -266,7 +266,7 @@ def verdict(draft: Draft) -> dict[str, Any] | None:
 def match(draft: Draft) -> dict[str, list[dict[str, Any]]] | None:
     """What the faces of a draft's selections are on its part, which is another than they were picked on."""
     geometry = draft.case.get("geometry") or {}
-    return _told(lambda: client().match(geometry["file"], draft.selections, unit=geometry.get("unit")))
+    return told(lambda: client().match(geometry["file"], draft.selections, unit=geometry.get("unit")))
 
 
 def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
