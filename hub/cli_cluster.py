@@ -126,14 +126,17 @@ def check(name: Name) -> None:
 
 
 @app.command("setup")
-def setup(name: Name) -> None:
+def setup(
+    name: Name,
+    python: Annotated[str | None, typer.Option(help="a Python 3.12 or 3.13 there to start from")] = None,
+) -> None:
     """Install what the solvers need in the cluster's scratch, and have its jobs use it."""
     from hub.cluster_probe import set_up
     from hub.clusters import find, read, save, typed
 
     settings = _home()
     cluster = find(settings.home, name)
-    found = list(_shown(set_up(cluster, _way(cluster, settings))))
+    found = list(_shown(set_up(cluster, _way(cluster, settings), python)))
     if not all(f.passed for f in found):
         raise typer.Exit(FAILED)
     data = typed(cluster)

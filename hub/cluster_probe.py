@@ -198,32 +198,40 @@ def requirements() -> str:
     return "\n".join(pins) + "\n"
 
 
-def set_up(cluster: Cluster, way: Transport) -> Iterator[Finding]:
+#: Makes ``environment`` in the folder it is called in. $1 : a Python to start from, or nothing. A Python that is new
+#: enough is looked for; where there is none uv fetches one.
+_MAKE = """
+for p in ${1:+"$1"} python3.13 python3.12 python3; do
+    p=$(command -v "$p") && "$p" -c 'import sys, ensurepip; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' \\
+        2>/dev/null && exec "$p" -m venv --clear environment
+    test -z "$1" || { echo "$1 is no Python 3.12 or 3.13 with venv" >&2; exit 1; }
+done
+uv=$(command -v uv) || { python3 -m venv tools && tools/bin/python -m pip install -q uv && uv=tools/bin/uv; } || exit 1
+exec "$uv" venv -q --clear --seed --python 3.12 environment
+"""
+
+
+def set_up(cluster: Cluster, way: Transport, python: str | None = None) -> Iterator[Finding]:
     """Make an environment with the solvers' dependencies in the cluster's scratch; its Python is the last thing said.
 
+    python : the interpreter there to start from; left out: one is looked for, or fetched by uv
     Raises Unreachable.
     """
     scratch = _shown(cluster.scratch)
-    make = (
-        f"{_modules(cluster)}umask 077; mkdir -p {scratch} && cd {scratch} && cat > requirements.txt && "
-        "if command -v uv >/dev/null 2>&1; then uv venv -q --allow-existing environment; "
-        "else python3 -m venv environment; fi && echo environment/bin/python"
-    )
-    ran = way.run(["bash", "-c", make], requirements().encode(), timeout=300)
-    yield _finding("environment", ran, _first(ran), "The login node needs python3 (3.12 or 3.13) with venv, or uv.")
+    go = f"{_modules(cluster)}umask 077; mkdir -p {scratch} && cd {scratch} && "
+    make = f"{go}cat > requirements.txt && sh -c {shlex.quote(_MAKE)} sh {shlex.quote(python or '')} && "
+    make += "environment/bin/python --version"
+    ran = way.run(["bash", "-c", make], requirements().encode(), timeout=600)
+    todo = "Load a module with Python 3.12 or 3.13 (modules), or name one: --python."
+    yield _finding("environment", ran, _first(ran), todo)
     if ran.code:
         return
-    fill = (
-        f"{_modules(cluster)}cd {scratch} && if command -v uv >/dev/null 2>&1; "
-        "then uv pip install -q -p environment/bin/python -r requirements.txt; "
-        "else environment/bin/python -m pip install -q -r requirements.txt; fi && echo installed"
-    )
+    fill = f"{go}environment/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt && pwd -P"
     ran = way.run(["bash", "-c", fill], timeout=1800)
     todo = "Without a way to a package index: build deploy/officina.def elsewhere and copy the image there."
-    yield _finding("packages", ran, _first(ran), todo)
+    yield _finding("packages", ran, ", ".join(NEEDS), todo)
     if ran.code == 0:
-        ran = _sh(way, f"cd {scratch} && pwd -P")
-        yield Finding("python", True, f"{ran.out.decode().strip()}/environment/bin/python")
+        yield Finding("python", True, f"{_first(ran)}/environment/bin/python")
 
 
 def recipe() -> str:
