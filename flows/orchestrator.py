@@ -26,10 +26,12 @@ from prefect.runner import Runner
 from prefect.states import Crashed
 
 from flows.reconcile import Planned, reconcile
+from flows.retain import retain
 from flows.run_case import collect_and_report, stage_and_submit
 from flows.study import AT_ONCE, reconcile_studies, study
 from flows.walk import Workplace
 from hub import pipeline
+from hub.anywhere import Anywhere
 from hub.notify import deliver
 from hub.settings import load
 from hub.store import Message
@@ -38,6 +40,8 @@ log = logging.getLogger("officina.orchestration")
 
 #: Seconds between two looks at the outbox, and between two comparisons with reality.
 POLL, COMPARE = 0.5, 2.0
+#: Seconds between two looks at what clusters keep.
+RETAIN = 600.0
 #: How long a message stays with a dispatcher that was killed before another one may have it [s].
 LEASE = 20.0
 #: Flows that run at a time: they wait more than they work.
@@ -70,6 +74,17 @@ class Loop:
                 self.compare()
                 compared = time.monotonic()
             time.sleep(POLL)
+
+    def tend(self) -> None:
+        """Bring from clusters what is asked for, warn of what leaves them and remove what is past its days. Ends only
+        by an exception."""
+        executor, retained = self.place.executor, 0.0
+        while isinstance(executor, Anywhere):
+            executor.attend()
+            if time.monotonic() - retained > RETAIN:
+                retain(executor)
+                retained = time.monotonic()
+            time.sleep(COMPARE)
 
     def end(self) -> None:
         """End and cancel runs without asking Prefect, which may be slow or away. Ends only by an exception."""
@@ -169,7 +184,7 @@ async def run(place: Workplace) -> None:
         for action, flow in _FLOWS.items():
             deployments[action] = await runner.aadd_flow(flow, name="officina")
         loop = Loop(place, client, deployments)
-        for work in (loop.forever, loop.end, loop.tell):
+        for work in (loop.forever, loop.end, loop.tell, loop.tend):
             threading.Thread(target=_or_die, args=(work,), daemon=True).start()
         await runner.start()
 

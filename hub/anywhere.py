@@ -81,6 +81,12 @@ class Anywhere(Executor):
             raise ExecutorError(f"The cluster {place} is described no more; describe it again with `officina cluster`.")
         return executor
 
+    def attend(self) -> None:
+        """Bring from clusters what somebody asked for."""
+        for wanted in (self.home / "remote").glob("*/wanted"):
+            if (cluster := self.cluster(wanted.parent.name)) is not None:
+                cluster.attend()
+
     def close(self) -> None:
         """Let go of every connection."""
         for cluster in self._clusters.values():

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -373,11 +374,55 @@ def cancel(run: str) -> None:
 
 
 @app.command()
-def fetch(run: str, folder: Annotated[Path | None, typer.Option("--out")] = None) -> None:
+def fetch(
+    run: Annotated[str, typer.Argument(help="the id of a run, or the folder of one that `officina run` made")],
+    folder: Annotated[Path | None, typer.Option("--out")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="everything the solve made, also what stayed on the cluster")
+    ] = False,
+) -> None:
     """Bring a run's results here."""
-    target = folder or Path("out") / run
-    for file in _client().fetch(run, target):
+    if (Path(run) / "run.json").is_file():
+        _bring(Path(run))
+        return
+    client, target = _client(), folder or Path("out") / run
+    left = client.away(run)
+    if left and everything:
+        client.bring(run)
+        with err.status(f"Coming from {left['cluster']}: {', '.join(left['files'])}"):
+            while (left := client.away(run)) and left["asked"]:
+                time.sleep(1.0)
+    for file in client.fetch(run, target, everything=everything):
         out.print(str(file))
+    if left:
+        size = sum(left["files"].values()) / 1e6
+        why = left["trouble"] or f"{size:.0f} MB stayed on {left['cluster']}; --all brings them"
+        err.print(f"{', '.join(left['files'])}: {why}", style="yellow")
+        raise typer.Exit(FAILED if left["trouble"] else DONE)
+
+
+def _bring(folder: Path) -> None:
+    """What stayed on the cluster of a run that was walked here."""
+    from hub.clusters import find
+    from hub.executor import Handle
+    from hub.remote import ClusterExecutor
+    from hub.retention import away
+    from hub.run import Run
+    from hub.runfolder import attempts
+    from hub.settings import load
+
+    settings = load()
+    left = away(Run(folder.absolute(), settings.cache), settings.home)
+    if left is None:
+        out.print("Nothing of it is on a cluster.")
+        return
+    attempt = attempts(folder.absolute(), "solve")[-1]
+    executor = ClusterExecutor(find(settings.home, left.cluster), settings.home, carries=False)
+    try:
+        for path in executor.fetch(Handle(attempt.job().name)):
+            out.print(str(attempt.out / path))
+    finally:
+        executor.close()
 
 
 if __name__ == "__main__":

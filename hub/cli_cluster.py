@@ -184,6 +184,7 @@ def purge(
 ) -> None:
     """Remove results on a cluster that are past their days (`retention`); tell which leave soon."""
     from hub.clusters import find
+    from hub.remote import ClusterExecutor
     from hub.retention import kept, leaving
     from hub.retention import purge as remove_past
 
@@ -195,7 +196,9 @@ def purge(
         when = f"leaves in {each.days:.1f} days" if each.days > 0 else "is past its days"
         err.print(f"{each.name} {when}; nowhere else: {', '.join(each.away)}", style="yellow")
     if yes:
-        gone = remove_past(cluster, settings.home)
+        executor = ClusterExecutor(cluster, settings.home, carries=False)
+        gone = remove_past(cluster, settings.home, executor=executor)
+        executor.close()
     else:
         gone = [each.name for each in kept(cluster, settings.home) if each.days <= 0]
     out.print(f"{len(gone)} {'removed' if yes else 'would be removed; --yes removes them'}.")

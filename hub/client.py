@@ -226,11 +226,22 @@ class Client:
         """The content of one of these files."""
         return self._bytes(f"/runs/{_part(run_id)}/files/{quote(name)}", {})
 
-    def fetch(self, run_id: str, folder: str | Path) -> list[Path]:
-        """Bring the results of a run (not what lies between its stages) into a folder. Raises OSError."""
+    def away(self, run_id: str) -> dict[str, Any] | None:
+        """What stayed on the cluster: {cluster, files: {path: bytes}, days, asked, trouble}; None if nothing."""
+        return self._json("GET", f"/runs/{_part(run_id)}/away")  # type: ignore[no-any-return]
+
+    def bring(self, run_id: str) -> dict[str, Any] | None:
+        """Have the hub bring them; they are among the files when :meth:`away` gives None."""
+        return self._json("POST", f"/runs/{_part(run_id)}/bring")  # type: ignore[no-any-return]
+
+    def fetch(self, run_id: str, folder: str | Path, *, everything: bool = False) -> list[Path]:
+        """Bring the results of a run into a folder: those at its root, or everything its solve made. Raises OSError."""
         root, brought = Path(folder), []
-        for name in self.files(run_id):
+        names = self.files(run_id)
+        for name in names:
             parts = PurePosixPath(name).parts
+            if everything and parts[0] == "solve" and parts[2:3] == ("out",) and "/".join(parts[3:]) not in names:
+                parts = ("solve", *parts[3:])
             if len(parts) > 2 or ".." in parts or name.startswith("/"):
                 continue
             target = root.joinpath(*parts)

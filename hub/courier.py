@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import sys
 import tarfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,8 @@ from hub.register import Record, Register
 from hub.runfolder import Attempt, Done, Failure, sha256, write_whole
 from hub.scheduler import Demand, Word, demand, hopeless, launch, state, why, words
 from hub.transport import Transport, Unreachable
+
+log = logging.getLogger("officina.clusters")
 
 #: Files up to SMALL come back in one archive, those up to LIGHT one by one; larger ones stay until asked for [byte].
 SMALL, LIGHT = 4_000_000, 256_000_000
@@ -74,6 +77,30 @@ class Courier:
             self._submit(far, records)
             self._cancel(far, records)
             self._look(far, records)
+        for name in self.register.wanted():
+            try:
+                self.bring(name)
+            except OSError as error:  # no room, or not what the job wrote: asking again may help, trying for ever not
+                log.warning("%s: the results of %s do not come: %s", self.cluster.name, name, error)
+                write_whole(self.register.entry(name) / "not-brought", str(error))
+            self.register.came(name)
+
+    def bring(self, name: str, wanted: Collection[str] | None = None) -> list[str]:
+        """Bring results that stayed on the cluster, all of them or those paths. Returns the paths that came.
+
+        Raises Unreachable; OSError if there is no room or they are not what the job wrote.
+        """
+        attempt, left, came = Attempt(self.register.folder(name)), self.register.left(name), list[str]()
+        (self.register.entry(name) / "not-brought").unlink(missing_ok=True)
+        for path in [p for p in left if wanted is None or p in wanted]:
+            digest = left[path]["sha256"]
+            self.way.get(f"{self.arrive().root}/runs/{name}/out/{path}", attempt.out / path, digest)
+            done = Done.model_validate_json((attempt.folder / "DONE").read_bytes())
+            write_whole(attempt.folder / "DONE", Done(files={**done.files, path: digest}).model_dump_json(indent=1))
+            del left[path]
+            self.register.leave(name, left)
+            came.append(path)
+        return came
 
     def _settle(self, name: str, records: dict[str, Record], failure: Failure | None) -> None:
         self.register.settle(name, failure)
@@ -413,6 +440,7 @@ class Courier:
     def _end(self, far: Far, name: str, records: dict[str, Record], left: _Left) -> None:
         """Write down here what a job left there; its end marker last."""
         record, attempt = records[name], Attempt(self.register.folder(name))
+        needed = attempt.job().needed
         done, failed = left.done(), left.failed()
         said = left.contents.get("log.txt", b"")[-20_000:].decode("utf-8", "replace")
         said += left.said.decode("utf-8", "replace")
@@ -441,7 +469,7 @@ class Courier:
                     write_whole(target, left.contents[path])
                 elif path.startswith("out/") and failure is None:
                     short, digest = path.removeprefix("out/"), left.digests[path]
-                    if size <= LIGHT:
+                    if size <= LIGHT or short in needed:
                         self.way.get(f"{far.root}/runs/{name}/{path}", attempt.folder / path, digest)
                     else:
                         stays[short] = {"bytes": size, "sha256": digest}

@@ -108,7 +108,8 @@ def _job(stage: Stage, order: Order, case: Mapping[str, Any]) -> dict[str, Any]:
         case "solve":
             argv = catalogue.solver_command(case["solver"], order.ranks)
             limits = {"memory": order.memory, "time": order.time}
-            return {"argv": argv, "ranks": order.ranks, "cluster": order.cluster, **limits}
+            needed = _TAKES["report"]["solve"] if order.until == "report" else ()
+            return {"argv": argv, "ranks": order.ranks, "cluster": order.cluster, "needed": needed, **limits}
         case "report":
             return {"argv": (*python, "solvers.post", "report"), "memory": 8_000_000_000, "time": 1800.0}
 

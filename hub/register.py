@@ -68,7 +68,7 @@ class Register:
 
     def __init__(self, home: Path, name: str) -> None:
         self.cluster, self.place = name, home.absolute() / "remote" / name
-        self.jobs, self.open = self.place / "jobs", self.place / "open"
+        self.jobs, self.open, self._wanted = self.place / "jobs", self.place / "open", self.place / "wanted"
 
     def entry(self, name: str) -> Path:
         """The folder of a job. Raises ExecutorError for what is no name."""
@@ -153,6 +153,22 @@ class Register:
             write_whole(file, json.dumps({"cluster": self.cluster, "files": left}))
         else:
             file.unlink(missing_ok=True)
+
+    def ask(self, name: str) -> None:
+        """Somebody wants the results that stayed there; whoever carries brings them."""
+        self._wanted.mkdir(parents=True, exist_ok=True)
+        (self._wanted / name).touch()
+
+    def wanted(self) -> list[str]:
+        """The jobs whose results are asked for and have not come yet."""
+        try:
+            return sorted(file.name for file in self._wanted.iterdir() if self.known(file.name))
+        except FileNotFoundError:
+            return []
+
+    def came(self, name: str) -> None:
+        """What was asked for is here, or will not come."""
+        (self._wanted / name).unlink(missing_ok=True)
 
     # --- whose turn it is, and whether the cluster answers ---
 

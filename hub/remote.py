@@ -17,7 +17,7 @@ from hub.clusters import Cluster
 from hub.courier import Courier
 from hub.executor import Executor, ExecutorError, Handle, JobState
 from hub.register import Record, Register, Trouble
-from hub.runfolder import Attempt, Done, write_whole
+from hub.runfolder import Attempt
 from hub.transport import Transport, Unreachable, transport
 
 log = logging.getLogger("officina.clusters")
@@ -105,6 +105,11 @@ class ClusterExecutor(Executor):
         """Why the cluster is out of reach, since when; None if it answered the last time."""
         return self.register.trouble
 
+    def attend(self) -> None:
+        """Make a round if something is asked for; jobs are attended to by :meth:`poll`."""
+        if self.register.wanted():
+            self._kick()
+
     # --- asked for ---
 
     def fetch(self, handle: Handle, wanted: Collection[str] | None = None) -> list[str]:
@@ -113,18 +118,7 @@ class ClusterExecutor(Executor):
         Raises Unreachable; OSError if there is no room or they are not what the job wrote.
         """
         with self.register.turn(wait=True):
-            attempt, far = Attempt(self.folder(handle)), self._courier.arrive()
-            left, came = self.register.left(handle), list[str]()
-            for path in [p for p in left if wanted is None or p in wanted]:
-                digest = left[path]["sha256"]
-                self._courier.way.get(f"{far.root}/runs/{handle}/out/{path}", attempt.out / path, digest)
-                done = Done.model_validate_json((attempt.folder / "DONE").read_bytes())
-                files = {**done.files, path: digest}
-                write_whole(attempt.folder / "DONE", Done(files=files).model_dump_json(indent=1))
-                del left[path]
-                self.register.leave(handle, left)
-                came.append(path)
-            return came
+            return self._courier.bring(handle, wanted)
 
     def remove(self, handles: Sequence[Handle]) -> None:
         """Delete what lies on the cluster of jobs that have ended. Raises Unreachable."""
@@ -144,9 +138,12 @@ class ClusterExecutor(Executor):
             self._courier = Courier(self.register, self.cluster, way, old.interval, old.lost, old.arrays)
             self._owner, self._thread = os.getpid(), None
         due = time.monotonic() >= self._next or (soon and self.trouble is None)
-        if due and (self._thread is None or not self._thread.is_alive()) and (soon or self.register.names()):
+        if due and (self._thread is None or not self._thread.is_alive()) and (soon or self._open()):
             self._thread = threading.Thread(target=self._in_thread, name=f"round {self.cluster.name}", daemon=True)
             self._thread.start()
+
+    def _open(self) -> bool:
+        return bool(self.register.names() or self.register.wanted())
 
     def _in_thread(self) -> None:
         try:

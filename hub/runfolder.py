@@ -41,6 +41,7 @@ class Job(_Document):
     argv : the command as a list, run with the attempt's folder as its last argument and working directory
     ranks : MPI ranks [-]; memory : of all ranks together [byte]; time : wall time [s]
     cluster : the name of the cluster it is for; None is this machine
+    needed : results that the next stage draws from: they come back from a cluster however large they are
     """
 
     name: str
@@ -49,6 +50,7 @@ class Job(_Document):
     memory: int = 4_000_000_000
     time: float = 3600.0
     cluster: str | None = None
+    needed: tuple[str, ...] = ()
 
 
 class Status(_Document):

@@ -252,6 +252,8 @@ class Ssh(Transport):
         except OSError as error:
             if error.errno in (28, 122) or "Failure" in str(error):  # what sftp says of a disk or a quota
                 raise OSError(error.errno or 28, "no room on the disk") from None
+            if error.errno == 2:  # said by the other side, so the link is whole
+                raise FileNotFoundError(2, "it is not there any more") from None
             self.close()
             raise Unreachable(f"{self.cluster.name}: {excerpt(str(error) or 'the link broke')}") from None
         except (paramiko.SSHException, EOFError) as error:

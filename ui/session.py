@@ -350,6 +350,15 @@ def cancel(run_id: str) -> None:
     told(lambda: client().cancel(run_id))
 
 
+def away(run_id: str) -> dict[str, Any] | None:
+    """What of a run's results stayed on a cluster."""
+    return _or_none(lambda: client().away(run_id))
+
+
+def bring(run_id: str) -> None:
+    _told(lambda: client().bring(run_id))
+
+
 def result(run_id: str) -> dict[str, Any] | None:
     return or_none(lambda: client().result(run_id))
 

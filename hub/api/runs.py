@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import ValidationError
 
-from hub import catalogue
+from hub import catalogue, retention
 from hub.access import Right, may
 from hub.api.answers import CheckRequest, RunAnswer, RunRequest
 from hub.api.bodies import asked, described
@@ -23,6 +23,7 @@ from hub.api.service import Geometry, Service
 from hub.case import digest
 from hub.check import Checked
 from hub.result import Result
+from hub.run import Run as RunFolder
 from hub.runfolder import STAGES, Stage, Status, attempts
 from hub.settings import Settings
 from hub.store import ACTIVE, NewRun, Run, State, Tenant
@@ -192,6 +193,25 @@ def read_result(settings: Settings, found: Run) -> Result:
         raise refusal(
             409, "result.json", "a file that cannot be read", "a result", "Run the case again.", "corrupt-result"
         ) from None
+
+
+@router.get("/runs/{run_id}/away")
+def away(run_id: RunId, tenant: Opener, hub: Hub) -> retention.Away | None:
+    """What of a run's results stayed on the cluster it was solved on; null if nothing did."""
+    return retention.away(_folder(hub, tenant.run(run_id)), hub.settings.home)
+
+
+@router.post("/runs/{run_id}/bring", status_code=202)
+def bring(run_id: RunId, tenant: Opener, hub: Hub) -> retention.Away | None:
+    """Have those results brought; they are among the files when `away` is null."""
+    run = _folder(hub, tenant.run(run_id))
+    retention.ask(run, hub.settings.home)
+    tenant.audit("bring", run_id)
+    return retention.away(run, hub.settings.home)
+
+
+def _folder(hub: Service, found: Run) -> RunFolder:
+    return RunFolder(hub.settings.home / found.folder, hub.settings.cache)
 
 
 @router.get("/runs/{run_id}/files")

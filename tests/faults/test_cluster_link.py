@@ -222,6 +222,30 @@ def test_large_results_stay_until_asked_for(ready: Bench, monkeypatch: pytest.Mo
     assert not (attempt.out / "big.bin").exists()
     left = ready.executor.register.left(handle)
     assert left["big.bin"]["bytes"] == 9_000_000
-    assert ready.executor.fetch(handle) == ["big.bin"]
+    ready.executor.register.ask(handle)
+    ready.executor.round()
+    assert not ready.executor.register.left(handle)
     assert (attempt.out / "big.bin").stat().st_size == 9_000_000
-    assert isinstance(attempt.outcome(), Done) and not ready.executor.register.left(handle)
+    assert isinstance(attempt.outcome(), Done) and not ready.executor.register.wanted()
+
+
+def test_what_the_next_stage_draws_from_comes_however_large(ready: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.courier.LIGHT", 5_000_000)
+    attempt = ready.attempt("head -c 9000000 /dev/urandom >out/fields.vtu; " + SHORT, needed=("fields.vtu",))
+    ready.ended(ready.executor.submit(attempt))
+    assert (attempt.out / "fields.vtu").stat().st_size == 9_000_000
+
+
+def test_results_that_are_gone_there_are_asked_for_once(ready: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.courier.LIGHT", 8_000_000)
+    attempt = ready.attempt("head -c 9000000 /dev/urandom >out/big.bin; " + SHORT)
+    handle, register = ready.executor.submit(attempt), ready.executor.register
+    ready.ended(handle)
+    ready.executor.remove([handle])
+    register.ask(handle)
+    ready.executor.round()
+    assert (
+        not register.wanted()
+        and (register.entry(handle) / "not-brought").read_text()
+        and isinstance(attempt.outcome(), Done)
+    )

@@ -63,7 +63,7 @@ def test_the_document_says_what_each_call_takes_and_answers(hub: Hub) -> None:
         "post /files/{file_id}/match,"
         "post /cases/check,post /runs,get /runs,get /runs/{run_id},get /runs/{run_id}/case,get /runs/{run_id}/log,"
         "get /drafts,post /drafts,get /drafts/{draft_id},put /drafts/{draft_id},delete /drafts/{draft_id},"
-        "get /runs/{run_id}/history,"
+        "get /runs/{run_id}/history,get /runs/{run_id}/away,post /runs/{run_id}/bring,"
         "post /logout,get /wishes,put /wishes,get /tokens,post /tokens,delete /tokens/{token},"
         "get /members,post /members,delete /members/{user},"
         "get /runs/{run_id}/shares,post /runs/{run_id}/shares,delete /runs/{run_id}/shares/{share_id},"

@@ -17,12 +17,13 @@ import pytest
 import yaml
 from serving import ROOT, Hub
 
-from hub.cluster_probe import probe, recipe, requirements
+from hub.cluster_probe import probe, recipe, requirements, set_up
 from hub.clusters import Cluster, broken, find, keep_secret, load, read, remove, save, typed
 from hub.login_desk import Desk
 from hub.problem import Refused
 from hub.register import Register
-from hub.retention import kept, leaving, purge
+from hub.remote import ClusterExecutor
+from hub.retention import kept, leaving, purge, warn
 from hub.runfolder import Attempt, Job
 from hub.settings import Settings
 from hub.solver import Cost
@@ -102,6 +103,19 @@ def test_a_check_proves_this_machine_and_says_what_is_missing(tmp_path: Path) ->
     nowhere = read({**said, "scratch": "/proc/officina"})
     last = list(probe(nowhere, LocalShell()))[-1]
     assert (last.what, last.passed) == ("scratch", False)
+
+
+def test_an_environment_is_set_up_and_then_proved(tmp_path: Path) -> None:
+    """All of it, from the package index: what a login node that has nothing but Python goes through."""
+    bare = read({"name": "basement", **HERE, "scratch": str(tmp_path / "scratch")})
+    assert not next(iter(set_up(bare, LocalShell(), "/usr/bin/false"))).passed
+    found = list(set_up(bare, LocalShell(), sys.executable))
+    if not all(f.passed for f in found) and not os.environ.get("CI"):
+        pytest.skip(f"no package index: {found[-1].said}")
+    python = tmp_path / "scratch" / "environment" / "bin" / "python"
+    assert all(f.passed for f in found) and found[-1].said == str(python), found
+    whole = read({**typed(bare), "environment": {"python": str(python)}})
+    assert [f for f in probe(whole, LocalShell()) if not f.passed] == []
 
 
 def test_a_host_that_is_away_or_another_one_is_told(tmp_path: Path) -> None:
@@ -236,9 +250,14 @@ def test_results_leave_after_their_days_and_owners_are_warned_before(tmp_path: P
     assert [k.name for k in kept(place, tmp_path, now)] == ["old", "soon", "new"]
     assert [k.name for k in leaving(place, tmp_path, now)] == ["old", "soon"]
     assert leaving(place, tmp_path, now)[1].away == ("fields.vtu",)
-    assert purge(place, tmp_path, now) == ["old"]
-    assert sorted(f.name for f in (tmp_path / "far" / "runs").iterdir()) == ["new", "soon"]
-    assert purge(place, tmp_path, now) == []
+    executor = ClusterExecutor(place, tmp_path, carries=False)
+    assert purge(place, tmp_path, now, executor=executor) == [], "nobody was warned yet"
+    assert [k.name for k in warn(place, tmp_path, now)] == ["old", "soon"] and warn(place, tmp_path, now) == []
+    assert purge(place, tmp_path, now + 6 * 86400, executor=executor) == [], "a week's notice"
+    assert purge(place, tmp_path, now + 7.5 * 86400, executor=executor) == ["old", "soon"]
+    assert sorted(f.name for f in (tmp_path / "far" / "runs").iterdir()) == ["new"]
+    assert purge(place, tmp_path, now + 7.5 * 86400, executor=executor) == []
+    executor.close()
     assert kept(place.model_copy(update={"retention": None}), tmp_path, now) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,8 @@ from ui import desk, session, show, view3d
 from ui.numbers import count, duration, number, of_quantity, si
 from ui.words import _, human, plain, said
 
+#: What of a solve's results is of use to the pages only.
+PLUMBING = ("answer.json",)
 STAGES = ("check", "mesh", "solve", "report")
 
 
@@ -263,6 +266,7 @@ def _answer(run: dict[str, Any]) -> None:
         quantities(result)
         checks(result.get("checks") or [])
         downloads(files, lambda name: session.file_url(run["id"], name))
+        _away(run["id"])
     with right:
         if "view3d.bin" in files:
             view3d.result(session.file_url(run["id"], "view3d.bin"), f"result.{run['id']}")
@@ -326,6 +330,32 @@ def downloads(files: list[str], url: Callable[[str], str]) -> None:
         for name, (label, icon) in names.items():
             if name in files:
                 st.link_button(label, url(name), icon=icon)
+        for name in files:
+            if name.startswith("solve/") and not name.endswith(PLUMBING) and PurePosixPath(name).name not in files:
+                st.link_button(PurePosixPath(name).name, url(name), icon=":material/download:")
+
+
+@st.fragment(run_every=3.0)
+def _away(run_id: str) -> None:
+    """Results that stayed on the cluster, and their way here."""
+    left = session.away(run_id)
+    if not left:
+        return
+    size = _("{n} MB", n=number(sum(left["files"].values()) / 1e6, 3))
+    text = _(
+        "{n} results ({size}) stayed on {cluster}.", n=count(len(left["files"])), size=size, cluster=left["cluster"]
+    )
+    if left["days"] is not None:
+        text += " " + _("They are removed there in {n} days.", n=number(max(0.0, left["days"]), 2))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(plain(text))
+        if left["asked"]:
+            st.caption(_("They are on their way."))
+        elif st.button(_("Bring them"), icon=":material/download:"):
+            session.bring(run_id)
+            st.rerun(scope="fragment")
+    if left["trouble"]:
+        st.warning(plain(left["trouble"]))
 
 
 def pictures(names: list[str], content: Callable[[str], bytes | None]) -> None:
