@@ -352,11 +352,11 @@ def cancel(run_id: str) -> None:
 
 def away(run_id: str) -> dict[str, Any] | None:
     """What of a run's results stayed on a cluster."""
-    return _or_none(lambda: client().away(run_id))
+    return or_none(lambda: client().away(run_id))
 
 
 def bring(run_id: str) -> None:
-    _told(lambda: client().bring(run_id))
+    told(lambda: client().bring(run_id))
 
 
 def result(run_id: str) -> dict[str, Any] | None:
