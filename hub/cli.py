@@ -255,6 +255,15 @@ def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="what
     raise typer.Exit(subprocess.call([sys.executable, "-m", module, *context.args], env=environment()))
 
 
+@app.command(context_settings={**_PASS_ON, "help_option_names": []})
+def calibrate(context: typer.Context) -> None:
+    """Friction and rolling friction of grains from a measured angle of repose and bulk density."""
+    from hub.catalogue import environment
+
+    module = "solvers.dem.grains.calibrate"
+    raise typer.Exit(subprocess.call([sys.executable, "-m", module, *context.args], env=environment()))
+
+
 @app.command()
 def materials() -> None:
     """The material library."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import time
 
@@ -14,9 +15,10 @@ from hub.meshfile import MeshFile
 from hub.result import Answer, Check, Quantity, Verdict, View, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase
+from hub.table import MAX_ROWS
 from solvers.dem.grains import film
 from solvers.dem.grains.conditions import Outlet, Reals, Rotation
-from solvers.dem.grains.figures import Figure, both, combined, curves, figures
+from solvers.dem.grains.figures import Figure, both, combined, curves, figures, goes_on
 from solvers.dem.grains.follow import Run, follow
 from solvers.dem.grains.machine import Machine, build
 from solvers.dem.grains.measure import Seen
@@ -120,10 +122,12 @@ def _notes(plan: Plan, run: Run) -> tuple[Words, ...]:
     if run.seen.loaded > 0 and run.seen.pressing.any():
         notes.append(
             both(
-                "walls.vtu holds the pressure on the walls, ready to be a load on the part, and the sliding energy "
-                "per area, to which wear is proportional (Archard).",
-                "walls.vtu contiene la pressione sulle pareti, utilizzabile come carico sul pezzo, e l'energia di "
-                "strisciamento per area, cui l'usura è proporzionale (Archard).",
+                "walls.vtu holds the pressure on the walls and the sliding energy per area, to which wear is "
+                "proportional (Archard). The pressure on a selection that is asked for is a load for fem.elasticity: "
+                "pressure-*.csv.",
+                "walls.vtu contiene la pressione sulle pareti e l'energia di strisciamento per area, cui l'usura è "
+                "proporzionale (Archard). La pressione richiesta su una selezione è un carico per fem.elasticity: "
+                "pressure-*.csv.",
             )
         )
     return tuple(notes)
@@ -157,6 +161,15 @@ def verdict(plan: Plan, found: dict[str, Figure]) -> Verdict:
         sentence = both(f"{say['en'][flow]} leave while the flow is steady.", f"A regime escono {say['it'][flow]}.")
     elif "lacey_index" in found:
         return _mixed(plan, found, say)
+    elif "zone_mass_2" in found and not goes_on(plan):
+        parts = [n for n in found if n.startswith("zone_mass")]
+        sentence = {c: "; ".join(f"{found[n].title[c]}: {say[c][n]}" for n in parts) + "." for c in ("en", "it")}  # type: ignore[assignment]
+        values = [found[n].value for n in parts]
+        apart = {c: Figures(c).quantity((max(values) - min(values)) / (sum(values) / len(values)), "")
+                 for c in ("en", "it")} if sum(values) else None  # fmt: skip
+        if apart:
+            sentence = both(f"{sentence['en']} Largest difference over the mean: {apart['en']}.",
+                            f"{sentence['it']} Differenza massima sulla media: {apart['it']}.")  # fmt: skip
     elif varies:
         time_in = varies.replace("variation", "time")
         sentence = both(
@@ -212,7 +225,8 @@ def _text(f: Figure, code: str) -> str:
 
 
 def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[View, ...]:
-    """``moving.vtkhdf``, ``fields.vtu``, ``walls.vtu``, ``bed.vti``; returns what of them is worth drawing."""
+    """``moving.vtkhdf``, ``fields.vtu``, ``walls.vtu``, ``pressure-*.csv``, ``bed.vti``; returns what of them is
+    worth drawing."""
     seen, mesh, last = run.seen, machine.mesh, run.last
     film.write_moving(seen.frames, attempt.out / "moving.vtkhdf")
     frame = seen.frames[-1]
@@ -230,6 +244,8 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
     walls = {"pressure": pressure, "shear": shear, "wear": wear}
     film.write_walls(mesh.points, mesh.facets, walls, attempt.out / "walls.vtu")
     n, (points, facets, kept) = len(frame.points), _inside(plan, machine, seen)
+    if seen.loaded > 0:
+        _write_pressures(plan, machine, seen, area, attempt)
     grains = {k: frame.fields[k].astype(float) for k in ("radius", "velocity", "kind", "id")}
     film.write_fields(
         frame.points.astype(float),
@@ -253,6 +269,22 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
             attempt.out / "bed.vti",
         )
     return _views(plan, bool(seen.pressing.any()), last is not None and len(last.id) > 0)
+
+
+def _write_pressures(plan: Plan, machine: Machine, seen: Seen, area: Reals, attempt: Attempt) -> None:
+    """``pressure-NAME.csv`` for each wall pressure that is asked for: what the grains press with on its faces, at the
+    middle of each facet, which an elastic part takes as its load (``pressure_map``)."""
+    mesh = machine.mesh
+    for wanted in plan.bound.case.quantities:
+        if wanted.kind != "wall_pressure" or wanted.on is None:
+            continue
+        facets = machine.facets(wanted.on)
+        facets = facets[:: -(-len(facets) // MAX_ROWS) or 1]
+        middle = mesh.points[mesh.facets[facets]].mean(axis=1)
+        pressure = seen.pressing[facets] / area[facets] / seen.loaded
+        rows = [",".join(f"{v:.7g}" for v in (*x, p)) for x, p in zip(middle, pressure, strict=True)]
+        name = re.sub(r"[^A-Za-z0-9_]+", "-", wanted.name)
+        (attempt.out / f"pressure-{name}.csv").write_text("\n".join(["x [m],y [m],z [m],p [Pa]", *rows]) + "\n")
 
 
 def _inside(plan: Plan, machine: Machine, seen: Seen) -> tuple[Reals, Integers, Integers]:

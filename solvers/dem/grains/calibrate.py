@@ -1,11 +1,12 @@
 """Friction and rolling friction of grains from their measured angle of repose and bulk density.
 
-``python -m solvers.dem.grains.calibrate RUN --angle "28 deg" --density "720 kg/m3" --out FOLDER``
+``officina calibrate RUN --angle "28 deg" --density "720 kg/m3" --out FOLDER``
 
-RUN is the folder of a solve attempt whose case stands for the measurement (a heap poured, a drum turned) and asks for
-``repose_angle`` and ``bulk_density``. It is run again with other coefficients, each a task of a Dask cluster on this
-machine; a quadratic response is fitted through what comes out, and the coefficients that explain the measurements are
-weighed by how well they do. ``calibration.json`` and ``calibration.png`` show the fit.
+RUN is the folder of a run (``officina run ... --out RUN``) or of its solve attempt, whose case stands for the
+measurement (a heap poured, a drum turned) and asks for ``repose_angle`` and ``bulk_density``. It is run again with
+other coefficients, each a task of a Dask cluster on this machine; a quadratic response is fitted through what comes
+out, and the coefficients that explain the measurements are weighed by how well they do. ``calibration.json`` and
+``calibration.png`` show the fit.
 """
 
 from __future__ import annotations
@@ -181,9 +182,17 @@ def draw(at: Reals, found: dict[str, Reals], responses: dict[str, Response], mea
     figure.savefig(file)
 
 
+def _attempt(run: Path) -> Path | None:
+    """The solve attempt of a run's folder, or the folder itself if it is one."""
+    tried = [run, *sorted(run.glob("solve/*"), reverse=True)]
+    return next((folder for folder in tried if (folder / "in" / "case.json").is_file()), None)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line; see the head of this module."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        prog="officina calibrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("run", type=Path)
     options.add_argument("--angle", help="angle of repose that was measured")
     options.add_argument("--angle-spread", default="1 deg", help="standard deviation of its measurement")
@@ -204,11 +213,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.error("give what was measured: --angle, --density or both")
     low, high = np.array([given.friction[0], given.rolling[0]]), np.array([given.friction[1], given.rolling[1]])
     at = places(given.samples, low, high)
-    case = json.loads((given.run / "in" / "case.json").read_bytes())
+    solved = _attempt(given.run)
+    if solved is None:
+        options.error(f"{given.run} is no folder of a run: it has neither in/case.json nor solve/1/in/case.json")
+    case = json.loads((solved / "in" / "case.json").read_bytes())
     missing = set(measured) - {w["kind"] for w in case.get("quantities", ())}
     if missing:
         options.error(f"the case of the run does not ask for {' and '.join(sorted(missing))}")
-    rows = sweep(case, (given.run / "in").absolute(), at, given.workers)
+    rows = sweep(case, (solved / "in").absolute(), at, given.workers)
     if any(name not in row for row in rows for name in measured):
         options.error("some runs had too few grains for a surface or an inside: take more")
     found = {name: np.array([row[name] for row in rows]) for name in measured}

@@ -9,7 +9,7 @@ import numpy as np
 
 from hub.result import Curve, Line, Words
 from solvers.dem.grains import bed, blocks
-from solvers.dem.grains.conditions import Inlet, Outlet, Reals, Zone
+from solvers.dem.grains.conditions import Inlet, Outlet, Reals, Rotation, Vibration, Zone
 from solvers.dem.grains.follow import Run
 from solvers.dem.grains.machine import Machine, travelled
 from solvers.dem.grains.measure import FIRST, PER_ZONE
@@ -184,19 +184,27 @@ def reached(at: Reals, index: Reals, level: float) -> float | None:
     return float(at[k] + step * (at[k + 1] - at[k]))
 
 
+def goes_on(plan: Plan) -> bool:
+    """Whether the case comes to a steady state, as what turns, shakes or is fed does, or to an end."""
+    return bool(plan.of(Rotation) or plan.of(Vibration) or plan.of(Inlet))
+
+
 def _zones(plan: Plan, run: Run) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     zones = plan.of(Zone)
     grains = run.last
+    going = goes_on(plan)
     for k, zone in enumerate(zones):
         tail = f"_{k + 1}" if len(zones) > 1 else ""
         series = np.array(run.seen.series[f"zone {zone.name}"])
-        value, error = blocks.mean(series[int(len(series) * (1 - LATE)) :])
-        calm = error is not None and error == 0
-        found[f"zone_mass{tail}"] = Figure(
-            value, "kg", both(f"Mass in {zone.name}", f"Massa in {zone.name}"), None if calm else error
-        )
-        if grains is None or len(grains.id) < 20:
+        if going:
+            value, error = blocks.mean(series[int(len(series) * (1 - LATE)) :])
+            words = both(f"Mass in {zone.name}", f"Massa in {zone.name}")
+            found[f"zone_mass{tail}"] = Figure(value, "kg", words, error or None)
+        else:
+            words = both(f"Mass in {zone.name} at the end", f"Massa in {zone.name} alla fine")
+            found[f"zone_mass{tail}"] = Figure(float(series[-1]), "kg", words)
+        if not going or grains is None or len(grains.id) < 20:
             continue
         inside, visits = (grains.carried[:, FIRST + PER_ZONE * k + c] for c in (0, 1))
         if inside.sum() == 0 or plan.of(Outlet):

@@ -10,6 +10,7 @@ from pydantic import Field
 from hub.case import Text, Wanted
 from hub.problem import Problem
 from hub.solver import BoundCase, Condition, Frozen
+from hub.table import Columns, Table
 from hub.units import Direction, Length, Number, Position, Pressure, Unit, Vector
 
 
@@ -84,6 +85,19 @@ class PressureLoad(OnFaces):
     value: Pressure
 
 
+class PressureMap(OnFaces):
+    """A pressure that differs from place to place, positive into the part: measured, or what grains do to walls.
+
+    Between the points of the table it is the mean of the nearest four, weighed by one over the square of their
+    distance (D. Shepard, Proc. 23rd ACM National Conference, 1968, 517).
+    """
+
+    kind: Literal["pressure_map"]
+    table: Annotated[Table, Columns({"x": "m", "y": "m", "z": "m", "p": "Pa"})] = Field(
+        description="columns x, y, z and p; pressure-NAME.csv of a run with grains is one"
+    )
+
+
 class Bearing(OnFaces):
     """The force of a pin in a hole (or of a hole on a pin), the total over the faces.
 
@@ -126,7 +140,7 @@ class Rotation(OnPart):
 
 
 SUPPORTS = (Fixed, Displacement, Symmetry, ElasticSupport)
-FACE_LOADS = (Force, PressureLoad, Bearing, Torque)
+FACE_LOADS = (Force, PressureLoad, PressureMap, Bearing, Torque)
 BODY_LOADS = (Gravity, Acceleration, Rotation)
 
 VECTOR = ("x", "y", "z", "magnitude")
@@ -165,7 +179,7 @@ def _missing(bound: BoundCase) -> Iterator[Problem]:
         yield Problem(
             where="conditions",
             found="nothing that loads the part",
-            expected="a load: force, pressure, bearing, torque, gravity, acceleration, rotation",
+            expected="a load: force, pressure, pressure_map, bearing, torque, gravity, acceleration, rotation",
             todo="Say what acts on the part.",
             code="no-load",
         )

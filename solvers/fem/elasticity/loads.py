@@ -13,14 +13,17 @@ import ufl
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
+from scipy.spatial import cKDTree
 
 from hub.solver import StageError
+from hub.table import Table
 from solvers.fem.elasticity.conditions import (
     Acceleration,
     Bearing,
     Force,
     Gravity,
     PressureLoad,
+    PressureMap,
     Rotation,
     Torque,
 )
@@ -32,6 +35,8 @@ Reals = npt.NDArray[np.float64]
 ZERO = np.zeros(3)
 #: Exact for a quadratic load times a quadratic test function on flat facets.
 DEGREE = 4
+#: Points of a table that have a say in the pressure between them.
+NEAREST = 4
 
 
 def only(part: Part, facets: npt.NDArray[np.int32]) -> ufl.Measure:
@@ -96,6 +101,8 @@ def resultant(V: fem.FunctionSpace, b: dolfinx.la.Vector, nodes: npt.NDArray | N
 
 def on_faces(part: Part, V: fem.FunctionSpace, acting: Acting) -> fem.Form:
     """The form of one load on faces, scaled so that its total is what the case says. Raises StageError. Collective."""
+    if isinstance(acting.condition, PressureMap):
+        return _mapped(part, V, acting, acting.condition.table)
     traction = Traction(part, V, acting.facets)
     unit = np.eye(3)
     weights, _ = traction.set(uniform=unit[0])
@@ -127,6 +134,23 @@ def on_faces(part: Part, V: fem.FunctionSpace, acting: Acting) -> fem.Form:
             total, _ = traction.set(bearing=1.0, towards=towards)
             traction.set(bearing=size / float(total @ towards), towards=towards)
     return traction.form
+
+
+def _mapped(part: Part, V: fem.FunctionSpace, acting: Acting, table: Table) -> fem.Form:
+    """-p n with the pressure p of a table's points, linear on each facet."""
+    points = np.column_stack([table.column(name, "m") for name in "xyz"])
+    values, tree = np.array(table.column("p", "Pa")), cKDTree(points)
+
+    def pressure(x: Reals) -> Reals:
+        distance, nearest = tree.query(x.T, k=min(NEAREST, len(values)))
+        distance, nearest = distance.reshape(x.shape[1], -1), nearest.reshape(x.shape[1], -1)
+        weight = 1 / np.maximum(distance, 1e-9 * max(float(np.ptp(points)), 1e-12)) ** 2
+        return np.asarray((weight * values[nearest]).sum(axis=1) / weight.sum(axis=1))
+
+    p = fem.Function(fem.functionspace(part.mesh, ("Lagrange", 1)))
+    p.interpolate(pressure)
+    n = ufl.FacetNormal(part.mesh)
+    return fem.form(-p * ufl.inner(n, ufl.TestFunction(V)) * only(part, acting.facets))
 
 
 def _axis(part: Part, acting: Acting) -> Reals:

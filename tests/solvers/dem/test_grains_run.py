@@ -25,6 +25,7 @@ from solvers.dem.grains.__main__ import Grains
 from solvers.dem.grains.answer import make
 from solvers.dem.grains.machine import build
 from solvers.dem.grains.plan import Plan
+from solvers.fem.elasticity.conditions import PressureMap
 from tests.solvers.dem.test_grains_case import CASE
 
 FLOOR, SIDES, LID = 0, 1, 2
@@ -73,6 +74,12 @@ def test_a_smooth_box_bears_the_weight_on_its_floor(tmp_path: Path) -> None:
     answer, attempt = run(tmp_path, CUP, data)
     weight = 50 * 1200 * math.pi / 6 * 0.008**3 * 9.81
     assert answer.quantities["p"].value * 0.05**2 == pytest.approx(weight, rel=0.02)
+    # what the walls bear is a load that the solver of elastic parts reads
+    load = PressureMap.model_validate({"kind": "pressure_map", "on": "floor", "table": {
+        "csv": (attempt.out / "pressure-p.csv").read_text()}}, context={"si": True})  # fmt: skip
+    p = np.array(load.table.column("p", "Pa"))
+    assert len(p) == 2 and p.mean() * 0.05**2 == pytest.approx(weight, rel=0.05)
+    assert set(load.table.column("z", "m")) == {0.0}
     assert all(check.passed for check in answer.checks), answer.checks
     assert answer.verdict.sentence["it"]
     with h5py.File(attempt.out / "moving.vtkhdf") as h:

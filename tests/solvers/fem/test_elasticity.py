@@ -63,6 +63,8 @@ def at(found: Solved, place: tuple[float, float, float]) -> np.ndarray:
     return found.u.x.array.reshape(-1, 3)[node]
 
 
+#: A pressure of -5 MPa as points of a table that lie on the end of the bar.
+PULLED = {"csv": "x [m],y [mm],z [m],p [MPa]\n0.4,0,0,-5\n0.4,100,0,-5\n0.4,0,0.1,-5\n0.4,100,0.1,-5\n"}
 ROLLERS = [{"kind": "symmetry", "on": ["x0", "y0", "z0"]}]
 HELD = [{"kind": "fixed", "on": "x0"}]
 END = (L, W, W)
@@ -76,6 +78,7 @@ END = (L, W, W)
     [
         (ROLLERS, {"kind": "force", "on": "x1", "value": [5e4, 0, 0]}, 0.3, 5e4 * L / E / AREA),
         (ROLLERS, {"kind": "pressure", "on": "x1", "value": -5e6}, 0.3, 5e6 * L / E),
+        (ROLLERS, {"kind": "pressure_map", "on": "x1", "table": PULLED}, 0.3, 5e6 * L / E),
         (HELD, {"kind": "force", "on": "x1", "value": [5e4, 0, 0]}, 0.0, 5e4 * L / E / AREA),
         (HELD, {"kind": "gravity", "value": [9.81, 0, 0]}, 0.0, RHO * 9.81 * L**2 / 2 / E),
         (HELD, {"kind": "acceleration", "value": [9.81, 0, 0]}, 0.0, -RHO * 9.81 * L**2 / 2 / E),
