@@ -155,11 +155,13 @@ def settle(place: Workplace, run_id: str, result: Result) -> None:
 def _actual(place: Workplace, run_id: str, result: Result) -> dict[str, Any]:
     """What a run took, to be compared with its estimate."""
     seconds, ranks = result.timings.get("solve"), result.solver.get("ranks")
+    waited = result.timings.get("queue")
     found = {"unknowns": result.solver.get("unknowns"), "seconds": seconds, "memory": result.solver.get("peak_memory")}
     row = place.store.run(run_id)
     cluster = row.case_si.get("resources", {}).get("cluster") if row else None
     if seconds and ranks:
         described = load_clusters(place.settings.home).get(str(cluster)) if cluster else None
+        found |= {"queue": waited} if waited is not None else {}
         found |= {"ranks": ranks, "cluster": cluster or HERE, **spent(described, place.settings, ranks, seconds)}
     return found
 

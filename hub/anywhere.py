@@ -82,9 +82,9 @@ class Anywhere(Executor):
         return executor
 
     def attend(self) -> None:
-        """Bring from clusters what somebody asked for."""
-        for wanted in (self.home / "remote").glob("*/wanted"):
-            if (cluster := self.cluster(wanted.parent.name)) is not None:
+        """Bring from clusters, and ask there, what somebody asked for; see what runs there."""
+        for place in (self.home / "remote").glob("*/"):
+            if (cluster := self.cluster(place.name)) is not None:
                 cluster.attend()
 
     def close(self) -> None:

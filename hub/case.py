@@ -356,13 +356,19 @@ class Wanted(Frozen):
     component: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,12}$")] | None = None
 
 
+#: How a place is chosen among those where a case fits.
+Rule = Literal["here", "sooner", "cheaper"]
+
+
 class Resources(Frozen):
     """What the run may use. Empty means: as the estimate says, and on this machine.
 
     cluster : where it is solved: the name of a cluster, ``here``, or ``best`` to have it chosen by rule
+    prefer : the rule: this machine if it fits there, what is done sooner, or cheaper; empty: as the hub is set
     """
 
     cluster: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")] | None = None
+    prefer: Rule | None = None
     ranks: Annotated[int, Field(ge=1, le=4096)] | None = None
     memory: Annotated[float, Unit("byte"), Field(gt=0)] | None = None
     time: Annotated[float, Unit("s"), Field(gt=0)] | None = None

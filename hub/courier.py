@@ -28,10 +28,11 @@ from pydantic import ValidationError
 from hub.clusters import Cluster
 from hub.executor import JobState
 from hub.farcode import code_archive
+from hub.forecast import Wait, keep, key, wishes
 from hub.problem import excerpt
 from hub.register import Record, Register
 from hub.runfolder import Attempt, Done, Failure, sha256, write_whole
-from hub.scheduler import Demand, Word, demand, hopeless, launch, state, why, words
+from hub.scheduler import Demand, Word, demand, hopeless, launch, state, until_start, why, words
 from hub.transport import Transport, Unreachable
 
 log = logging.getLogger("officina.clusters")
@@ -71,12 +72,16 @@ class Courier:
     def round(self) -> None:
         """Place, submit, cancel, look, bring back. Raises Unreachable."""
         records = {name: self.register.record(name) for name in self.register.names()}
-        if records:
+        wanted = wishes(self.register.home, self.cluster.name)
+        if records or wanted:
             far = self.arrive()
+            ask = self._may_ask()
+            if ask and wanted:
+                self._foresee(far, wanted)
             self._place(far, records)
             self._submit(far, records)
             self._cancel(far, records)
-            self._look(far, records)
+            self._look(far, records, ask)
         for name in self.register.wanted():
             try:
                 self.bring(name)
@@ -265,6 +270,7 @@ class Courier:
                     if kind == "I":
                         index = records[name].index
                         records[name].id = rest[0] if index < 0 else f"{rest[0]}_{index}"
+                        records[name].sent = time.time()
                         self.register.save(name, records[name])
                     elif kind == "R":
                         message = f"The scheduler of {cluster.name} does not take the job: {excerpt(rest[0])}"
@@ -300,20 +306,18 @@ class Courier:
                 message = f"{self.cluster.name} could not start the job: {excerpt(word.reason)}"
                 self._settle(word.id, records, Failure(code="crashed", message=message, hint="Tell the staff."))
             elif not record.id:
-                record.id = word.id
+                record.id, record.sent = word.id, time.time()
                 self.register.save(word.id, record)
 
     # --- and back ---
 
-    def _look(self, far: Far, records: dict[str, Record]) -> None:
-        """One look at all jobs, of which the scheduler is asked at most every `interval`; what has ended is brought."""
+    def _look(self, far: Far, records: dict[str, Record], ask: bool) -> None:
+        """One look at all jobs; `ask` the scheduler too. What has ended is brought."""
         sent = {name: record for name, record in records.items() if record.id}
         if not sent:
             return
-        asked_file = self.register.place / "asked"
-        ask = not asked_file.exists() or not 0 <= time.time() - asked_file.stat().st_mtime < self.interval
         if ask:
-            asked_file.touch()
+            self._asked_file.touch()
         lines = [f"{name} {record.log} {record.history}" for name, record in sent.items()]
         said = self.do(far, "look", "1" if ask else "0", far.code, far.python, far.container, lines=lines, timeout=120)
         answers = said.decode("utf-8", "replace").splitlines()
@@ -345,6 +349,33 @@ class Courier:
         if ended:
             self._collect(far, ended, records)
 
+    @property
+    def _asked_file(self) -> Path:
+        """Touched when the scheduler is asked."""
+        return self.register.place / "asked"
+
+    def _may_ask(self) -> bool:
+        """Whether the scheduler was left alone for `interval`: once in that it is asked for everything together."""
+        file = self._asked_file
+        return not file.exists() or not 0 <= time.time() - file.stat().st_mtime < self.interval
+
+    def _foresee(self, far: Far, wanted: Sequence[Demand]) -> None:
+        """Ask the scheduler when jobs would start that somebody thinks of; all such questions at once."""
+        if self.cluster.scheduler != "slurm":
+            return
+        self._asked_file.touch()
+        lines = [" ".join(map(str, each)) for each in wanted]
+        options = (far.code, self.cluster.partition or "-", self.cluster.account or "-")
+        said = self.do(far, "foresee", *options, lines=lines, timeout=60 + 20 * len(lines))
+        found = dict[str, Wait]()
+        for line in said.decode("utf-8", "replace").splitlines():
+            kind, asked, now, rest = [*line.split(" ", 3), "", "", ""][:4]
+            if kind == "T" and now.isdecimal():
+                found[asked] = Wait(seconds=until_start(rest, float(now)), said=excerpt(rest.strip()), at=time.time())
+        silent = Wait(seconds=None, at=time.time())
+        with suppress(OSError):
+            keep(self.register.home, self.cluster.name, wanted, [found.get(key(each), silent) for each in wanted])
+
     def _note(
         self, record: Record, word: Word | None, signs: Sequence[str], ask: bool, answered: bool, now: float
     ) -> None:
@@ -356,6 +387,8 @@ class Courier:
             record.word = word or record.word
             record.absent = 0 if word else record.absent + 1
         began = "s" in flags and "e" not in flags
+        if "s" in flags and not record.began:
+            record.began = now
         said = state(record.word) if record.word and not record.absent else JobState.UNKNOWN
         if said is JobState.ENDED:
             record.over = record.over or now
@@ -476,6 +509,8 @@ class Courier:
                 elif path == "log.txt" and size <= LIGHT:
                     digest = self._digest(far, name, path)
                     self.way.get(f"{far.root}/runs/{name}/{path}", attempt.folder / path, digest)
+            if record.began and record.sent:
+                self._waited(attempt, record)
             if failure is None and done is not None:
                 self.register.leave(name, stays)
                 here = {p: d for p, d in done.files.items() if p not in stays}
@@ -485,6 +520,14 @@ class Courier:
         except OSError as error:
             failure = self._no_room(error)
         self._settle(name, records, failure)
+
+    def _waited(self, attempt: Attempt, record: Record) -> None:
+        """Say how long the job waited: as a look saw it, or as the time it ran for leaves. Raises OSError."""
+        file = attempt.folder / "used.json"
+        with suppress(ValueError, TypeError):
+            used = json.loads(file.read_bytes()) if file.exists() else {}
+            begun = min(record.began, time.time() - float(used.get("seconds", 0.0)))
+            write_whole(file, json.dumps({**used, "waited": max(0.0, begun - record.sent)}))
 
     def _digest(self, far: Far, name: str, path: str) -> str:
         ran = self.way.run(["sha256sum", f"{far.root}/runs/{name}/{path}"], timeout=600)

@@ -129,7 +129,7 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
     """The claimed job, from its turn to its end marker; everything it started has ended then."""
     with suppress(OSError):
         os.chdir(attempt.folder)
-    started = time.monotonic()
+    claimed = started = time.monotonic()
     used: dict[str, float] = {}
     reserve = attempt.folder / ".reserve"
     try:
@@ -164,7 +164,7 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     reserve.unlink(missing_ok=True)
     with suppress(OSError):
-        used["seconds"] = time.monotonic() - started
+        used |= {"seconds": time.monotonic() - started, "waited": started - claimed}
         write_whole(attempt.folder / "used.json", json.dumps(used))
     with suppress(OSError):
         (entry / "ended").touch()

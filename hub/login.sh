@@ -107,6 +107,17 @@ submit)
         while read -r name; do echo "$root/runs/$name"; done | here submit "$1" "$2" "$3" | sed 's/^/W /'
     fi
     ;;
+foresee) # CODE PARTITION ACCOUNT; lines: NODES RANKS MEMORY MINUTES. T NODES-RANKS-... NOW WORDS: when it would start
+    code=$1 partition=$2 account=$3
+    while read -r nodes ranks memory minutes; do
+        set -- -N "$nodes" -n "$ranks" --mem="${memory}M" -t "$minutes"
+        [ "$partition" = - ] || set -- -p "$partition" "$@"
+        [ "$account" = - ] || set -- -A "$account" "$@"
+        said=$(unset SLURM_TIME_FORMAT && TZ=UTC timeout 20 sbatch --test-only "$@" "$root/code/$code/hub/batch.sh" 2>&1 </dev/null)
+        [ $? -ne 124 ] || break # who does not answer is not asked the rest
+        echo "T $nodes-$ranks-$memory-$minutes $(date +%s) $(echo "$said" | tr '\n' ' ')"
+    done
+    ;;
 look) # ASK CODE PYTHON CONTAINER; lines: NAME, sizes of its log and history here. ASK: the scheduler too
     lines=$(cat)
     if [ "$1" = 1 ]; then

@@ -2,7 +2,7 @@
 
 ``<home>/remote/<cluster>/`` holds ``jobs/<name>/`` (``folder``, ``record.json``, ``cancel``, ``ended``),
 ``open/<name>`` for those that have not ended, ``groups/<group>.json`` (jobs submitted as one array), ``spool/``,
-``lock``, ``asked`` (when the scheduler was asked last) and ``trouble.json``.
+``lock``, ``asked`` (when the scheduler was asked last), ``waits/`` (:mod:`hub.forecast`) and ``trouble.json``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Record(BaseModel):
 
     group, index : the submission it belongs to, and its number in an array (-1: alone); id : the scheduler's
     beat, alive : last beat seen and when it changed; absent : how often the scheduler did not know it
+    sent, began : when the scheduler took it, and when it was first seen to run; 0 before that
     told : when its end was asked for; over : when it was first said to have ended; verdict : what it ends with
     """
 
@@ -44,6 +45,8 @@ class Record(BaseModel):
     beat: str = ""
     alive: float = 0.0
     absent: int = 0
+    sent: float = 0.0
+    began: float = 0.0
     told: float = 0.0
     over: float = 0.0
     log: int = -1
@@ -67,7 +70,8 @@ class Register:
     """The jobs of the cluster `name`, registered below `home`."""
 
     def __init__(self, home: Path, name: str) -> None:
-        self.cluster, self.place = name, home.absolute() / "remote" / name
+        self.cluster, self.home = name, home.absolute()
+        self.place = self.home / "remote" / name
         self.jobs, self.open, self._wanted = self.place / "jobs", self.place / "open", self.place / "wanted"
 
     def entry(self, name: str) -> Path:

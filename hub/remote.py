@@ -16,6 +16,7 @@ from pathlib import Path
 from hub.clusters import Cluster
 from hub.courier import Courier
 from hub.executor import Executor, ExecutorError, Handle, JobState
+from hub.forecast import wishes
 from hub.register import Record, Register, Trouble
 from hub.runfolder import Attempt
 from hub.transport import Transport, Unreachable, transport
@@ -23,7 +24,7 @@ from hub.transport import Transport, Unreachable, transport
 log = logging.getLogger("officina.clusters")
 
 #: Seconds between two questions to a scheduler; looks at the files of jobs come LOOKS times as often.
-INTERVAL, LOOKS = 10.0, 5
+INTERVAL, LOOKS = 10.0, 8
 #: Seconds without a sign of life after which a job its scheduler does not know is lost.
 LOST = 60.0
 #: Longest wait between two tries to reach a cluster [s].
@@ -106,8 +107,8 @@ class ClusterExecutor(Executor):
         return self.register.trouble
 
     def attend(self) -> None:
-        """Make a round if something is asked for; jobs are attended to by :meth:`poll`."""
-        if self.register.wanted():
+        """Make a round if one is due and something is asked for, or a job is under way."""
+        if self._open():
             self._kick()
 
     # --- asked for ---
@@ -143,7 +144,7 @@ class ClusterExecutor(Executor):
             self._thread.start()
 
     def _open(self) -> bool:
-        return bool(self.register.names() or self.register.wanted())
+        return bool(self.register.names() or self.register.wanted() or wishes(self.register.home, self.cluster.name))
 
     def _in_thread(self) -> None:
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 import re
@@ -129,19 +130,30 @@ def open_run(
         given, cost = case.get("resources", {}), estimate or {}
         place = cluster or given.get("cluster")
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        elsewhere = place not in (None, HERE, BEST)
+        memory, seconds = asked_for(given, cost, math.inf if elsewhere else 0.9 * physical)
         order = Order(
             id=id,
             digest=identity,
             geometry=file,
             until=until,
             ranks=ranks or given.get("ranks") or cost.get("ranks") or len(os.sched_getaffinity(0)),
-            memory=int(given.get("memory") or min(0.9 * physical, max(4e9, 3 * cost.get("memory", 0.0)))),
-            time=given.get("time") or max(3600.0, 20 * cost.get("seconds", 0.0)),
-            cluster=None if place in (None, HERE, BEST) else place,
+            memory=memory,
+            time=seconds,
+            cluster=place if elsewhere else None,
             created=time.time(),
         )
         write_whole(run.folder / "run.json", order.model_dump_json(indent=1))
         return order
+
+
+def asked_for(given: Mapping[str, Any], estimate: Mapping[str, Any], room: float = math.inf) -> tuple[int, float]:
+    """(memory [byte], wall time [s]) that a solve is given: what the case says, else the estimate with room to spare.
+
+    room : the most memory there is [byte]
+    """
+    memory = given.get("memory") or min(room, max(4e9, 3 * estimate.get("memory", 0.0)))
+    return int(memory), float(given.get("time") or max(3600.0, 20 * estimate.get("seconds", 0.0)))
 
 
 def stages(order: Order) -> Sequence[Stage]:
@@ -247,12 +259,16 @@ def _mesh_numbers(run: Run) -> dict[str, Any]:
 
 
 def _timings(run: Run, answer: Answer | None) -> dict[str, float]:
-    """Seconds of each stage's last attempt (nothing for what was known already), and of the parts of the solve."""
-    found = {}
+    """Seconds of each stage's last attempt (nothing for what was known already), of waiting for the solve's turn
+    (``queue``), and of the parts of the solve."""
+    found = dict[str, float]()
     for stage in STAGES:
         for attempt in attempts(run.folder, stage)[-1:]:
             with suppress(OSError, ValueError, KeyError):
-                found[stage] = float(json.loads((attempt.folder / "used.json").read_bytes())["seconds"])
+                used = json.loads((attempt.folder / "used.json").read_bytes())
+                found[stage] = float(used["seconds"])
+                if stage == "solve":
+                    found["queue"] = float(used["waited"])
     return found | {f"solve: {name}": seconds for name, seconds in (answer.seconds if answer else {}).items()}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hub.clusters import Cluster
@@ -58,6 +59,8 @@ _HOPELESS = {
     "MaxMemPerLimit": "it asks for more memory than is allowed there",
 }
 _MEMORY = re.compile(r"oom[-_]kill event|OOM Killed|exceeded (step|job) memory limit|exceeded memory limit", re.I)
+#: What ``sbatch --test-only`` says, in UTC because it is asked so.
+_START = re.compile(r"\bto start at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)")
 #: What may still be said better by the scheduler when the runner on the node has said it.
 _VAGUE = {"killed", "crashed", "lost"}
 
@@ -81,6 +84,20 @@ def launch(argv: Sequence[str], cluster: Cluster, here: str, there: str) -> tupl
     if not starts or cluster.scheduler == "none" or cluster.mpi == "mpiexec" or cluster.environment.container:
         return words
     return ("srun", f"--mpi={cluster.mpi}", "--kill-on-bad-exit=1", *words[1:])
+
+
+def until_start(said: str, now: float) -> float | None:
+    """Seconds until a job would start by ``TZ=UTC sbatch --test-only``; None if it does not say when.
+
+    now : by the clock of the cluster [s]
+    """
+    if not (match := _START.search(said)):
+        return None
+    try:
+        start = datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+    return max(0.0, start - now)
 
 
 def words(lines: Iterable[str]) -> list[Word]:

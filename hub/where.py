@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from hub.case import Rule
 from hub.clusters import HERE, Cluster
+from hub.forecast import expected
+from hub.run import asked_for
+from hub.runfolder import Job
+from hub.scheduler import demand
 from hub.settings import Settings
 from hub.solver import Cost
 
-Rule = Literal["here", "sooner", "cheaper"]
 #: Unknowns a rank at which more ranks still pay (PETSc's FAQ: at least 10 000, better 20 000).
 PER_RANK = 20_000
 #: What of a place's memory a job may take.
@@ -23,7 +28,9 @@ SHARE = 0.9
 class Place(BaseModel):
     """What a case would take at one place. fits : whether it can run there at all; why : if not, what is missing
 
-    seconds : solving; queue : waiting before that, as far as this hub's own runs tell [s]; memory [byte]
+    seconds : solving; queue : waiting before that [s]; memory [byte]
+    queue_by : who says so: the ``scheduler``, or this hub's ``runs``; ``unknown``: only those, though others may wait
+    queue_said : words of a scheduler that gives no time
     cost : in `currency`; energy [kWh]; both None where the place says nothing about them
     """
 
@@ -35,6 +42,8 @@ class Place(BaseModel):
     ranks: int
     seconds: float
     queue: float = 0.0
+    queue_by: Literal["scheduler", "runs", "unknown"] = "runs"
+    queue_said: str = ""
     memory: float
     cost: float | None = None
     currency: str = "EUR"
@@ -105,11 +114,39 @@ def _speedup(cost: Cost, ranks: int) -> float:
     return 1 / (1 - cost.parallel_fraction + cost.parallel_fraction / ranks)
 
 
+def foreseen(
+    found: Sequence[Place],
+    clusters: Sequence[Cluster],
+    home: Path,
+    given: Mapping[str, Any],
+    estimate: Mapping[str, Any],
+) -> list[Place]:
+    """The places with what their schedulers say of waiting there; those that have not said it lately are asked.
+
+    given : what the case says under resources; estimate : of :class:`hub.check.Estimate`
+    """
+    described, heard = {c.name: c for c in clusters}, list[Place]()
+    for place in found:
+        cluster = described.get(place.cluster)
+        if cluster is None or cluster.scheduler == "none" or not place.fits:
+            heard.append(place)
+            continue
+        memory, seconds = asked_for(given, estimate)
+        job = Job(name="thought-of", argv=("true",), ranks=place.ranks, memory=memory, time=seconds)
+        wait = expected(home, cluster, demand(job, cluster))
+        if wait is None or wait.seconds is None:
+            said = wait.said if wait else ""
+            heard.append(place.model_copy(update={"queue_by": "unknown", "queue_said": said}))
+        else:
+            heard.append(place.model_copy(update={"queue": wait.seconds, "queue_by": "scheduler"}))
+    return heard
+
+
 def choose(found: Sequence[Place], rule: Rule) -> Place | None:
     """The place the rule takes among those where the case fits; None if it fits nowhere.
 
     ``here``: this machine if it fits, else the place that is done soonest; ``cheaper``: places without a price count as
-    free only on this machine.
+    free only on this machine. Where a scheduler has not said how long the wait is, this hub's own runs are what counts.
     """
     fitting = [p for p in found if p.fits]
     if not fitting:

@@ -27,7 +27,7 @@ from hub.register import Trouble
 from hub.retention import leaving
 from hub.store import Tenant
 from hub.transport import transport
-from hub.where import Place, choose, places
+from hub.where import Place, choose, foreseen, places
 
 router = APIRouter()
 
@@ -234,14 +234,10 @@ def places_of(hub: Service, tenant: Tenant, checked: Checked) -> list[Place]:
     """Raises Refusal for a case that cannot be estimated."""
     if checked.case is None or checked.estimate is None:
         raise Refusal(422, checked.problems)
-    return places(
-        checked.estimate.model_dump(),
-        describe(str(checked.case["solver"])).cost,
-        list(load(hub.settings.home).values()),
-        hub.settings,
-        ranks=checked.case.get("resources", {}).get("ranks"),
-        waiting=_waiting(tenant),
-    )
+    clusters, given = list(load(hub.settings.home).values()), checked.case.get("resources", {})
+    estimate, cost = checked.estimate.model_dump(), describe(str(checked.case["solver"])).cost
+    found = places(estimate, cost, clusters, hub.settings, ranks=given.get("ranks"), waiting=_waiting(tenant))
+    return foreseen(found, clusters, hub.settings.home, given, estimate)
 
 
 def _waiting(tenant: Tenant) -> dict[str, float]:
@@ -258,19 +254,20 @@ def placed(hub: Service, tenant: Tenant, checked: Checked) -> tuple[dict[str, An
     """(the case in SI with the place chosen, the estimate at that place). Raises Refused."""
     assert checked.case is not None
     case, estimate = checked.case, checked.estimate.model_dump() if checked.estimate else None
-    wanted = case.get("resources", {}).get("cluster")
+    given = case.get("resources", {})
+    wanted, rule = given.get("cluster"), given.get("prefer") or hub.settings.prefer
     if wanted in (None, HERE) or estimate is None:
         return case, estimate
     if wanted != BEST:
         find(hub.settings.home, str(wanted))
     found = places_of(hub, tenant, checked)
-    place = choose(found, hub.settings.prefer) if wanted == BEST else next(p for p in found if p.cluster == wanted)
+    place = choose(found, rule) if wanted == BEST else next(p for p in found if p.cluster == wanted)
     if place is None or not place.fits:
         why = "; ".join(f"{p.cluster}: {p.why}" for p in found if not p.fits and (wanted in (BEST, p.cluster)))
         todo = "Take a coarser mesh, or another place."
         expected = "a place that has room for the case"
         raise Refused([Problem(where="resources.cluster", found=excerpt(why), expected=expected, todo=todo)])
-    chosen = {**case.get("resources", {}), "cluster": place.cluster, "ranks": place.ranks}
+    chosen = {**given, "cluster": place.cluster, "ranks": place.ranks}
     return {**case, "resources": chosen}, {**estimate, **place.model_dump(exclude={"fits", "why"}, exclude_none=True)}
 
 

@@ -19,16 +19,18 @@ from serving import ROOT, Hub
 
 from hub.cluster_probe import probe, recipe, requirements, set_up
 from hub.clusters import Cluster, broken, find, keep_secret, load, read, remove, save, typed
+from hub.forecast import Wait, keep, wishes
 from hub.login_desk import Desk
 from hub.problem import Refused
 from hub.register import Register
 from hub.remote import ClusterExecutor
 from hub.retention import kept, leaving, purge, warn
 from hub.runfolder import Attempt, Job
+from hub.scheduler import demand
 from hub.settings import Settings
 from hub.solver import Cost
 from hub.transport import LocalShell, Ssh, Unreachable, host_key, transport
-from hub.where import Place, choose, places, spent
+from hub.where import Place, choose, foreseen, places, spent
 
 HOST_KEY = paramiko.ECDSAKey.generate()
 LINE = f"{HOST_KEY.get_name()} {HOST_KEY.get_base64()}"
@@ -302,6 +304,30 @@ def test_too_many_ranks_and_too_long_a_job_do_not_fit(tmp_path: Path) -> None:
     assert of().fits
     assert "64 ranks" in of(wish=64).why
     assert "h, and a job may take" in of(seconds=1e6).why
+
+
+def test_what_a_scheduler_says_of_waiting_counts_and_what_it_does_not_say_is_told(tmp_path: Path) -> None:
+    settings, given = Settings(home=tmp_path, ranks=2), {"time": 1800.0, "memory": 2e9}
+    slurm = [cluster(name, scheduler="slurm") for name in ("quick", "full", "mute")]
+    found = places(ESTIMATE, COST, slurm, settings)
+
+    def seen() -> dict[str, Place]:
+        return {p.cluster: p for p in foreseen(found, slurm, tmp_path, given, ESTIMATE)}
+
+    assert {p.queue_by for name, p in seen().items() if name != "here"} == {"unknown"}
+    wanted = {c.name: wishes(tmp_path, c.name) for c in slurm}
+    assert wanted["quick"] == [demand(Job(name="j", argv=("x",), ranks=20, memory=2 * 10**9, time=1800), slurm[0])]
+    keep(tmp_path, "quick", wanted["quick"], [Wait(seconds=5.0, at=time.time())])
+    keep(tmp_path, "full", wanted["full"], [Wait(seconds=9000.0, at=time.time())])
+    keep(tmp_path, "mute", wanted["mute"], [Wait(seconds=None, said="allocation failure", at=time.time())])
+    told = seen()
+    assert [(told[n].queue_by, told[n].queue) for n in ("here", "quick", "full")] == [
+        ("runs", 0), ("scheduler", 5), ("scheduler", 9000),
+    ]  # fmt: skip
+    assert (told["mute"].queue_by, told["mute"].queue_said) == ("unknown", "allocation failure")
+    assert getattr(choose([told["here"], told["full"], told["quick"]], "sooner"), "cluster", None) == "quick"
+    assert getattr(choose([told["here"], told["full"]], "sooner"), "cluster", None) == "here"
+    assert wishes(tmp_path, "quick") == [], "what was said lately is not asked again"
 
 
 # --- through the API ----------------------------------------------------------------------------------------------

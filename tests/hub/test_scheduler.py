@@ -8,7 +8,7 @@ from hub import clusters, scheduler
 from hub.executor import JobState
 from hub.farcode import code_archive
 from hub.runfolder import Failure, Job
-from hub.scheduler import Word, demand, hopeless, launch, state, why
+from hub.scheduler import Word, demand, hopeless, launch, state, until_start, why
 
 LIMITS = {"nodes": 4, "cores": 8, "memory": "16 GB", "time": "2 h"}
 HERE = clusters.read({"name": "here2", "transport": "local", "limits": LIMITS})
@@ -76,6 +76,17 @@ def test_what_is_asked_for_fits_the_cluster() -> None:
     assert demand(Job(name="j", argv=("x",), ranks=4, memory=4 * 2**30, time=600), HERE) == (1, 4, 4096, 12)
     assert demand(Job(name="j", argv=("x",), ranks=20, memory=6 * 2**30, time=600), HERE) == (3, 20, 2048, 12)
     assert demand(Job(name="j", argv=("x",), memory=10**12, time=1e6), HERE) == (1, 1, 15258, 120)
+
+
+def test_what_a_scheduler_foresees_is_read_in_whatever_words_it_stands() -> None:
+    noon = 1_795_867_200.0  # 2026-11-28T12:00:00 in UTC
+    said = "sbatch: Job 7 to start at 2026-11-28T12:10:30 using 2 processors on nodes n[1-2] in partition main "
+    assert until_start(said, noon) == 630
+    assert until_start("sbatch: lua: welcome  " + said, noon) == 630, "some centres greet"
+    assert until_start(said, noon + 3600) == 0, "what lies behind is now"
+    for unclear in ("allocation failure: Requested node configuration is not available", "", "to start at N/A",
+                    "to start at 2026-13-41T99:99:99"):  # fmt: skip
+        assert until_start(unclear, noon) is None
 
 
 def test_ranks_are_started_by_slurm_and_by_mpiexec_elsewhere() -> None:

@@ -127,6 +127,8 @@ def _estimates() -> None:
             _("Where"): _("here") if actual.get("cluster") in (None, "here") else str(actual["cluster"]),
             _("Time, estimated"): duration(predicted["seconds"]),
             _("Time, taken"): duration(actual["seconds"]),
+            _("Waited, estimated"): duration(predicted["queue"]) if predicted.get("queue") is not None else "–",
+            _("Waited"): duration(actual["queue"]) if actual.get("queue") is not None else "–",
             _("Ratio"): number(actual["seconds"] / predicted["seconds"], 2) if predicted["seconds"] else "–",
             _("Memory, estimated"): memory(predicted["memory"]),
             _("Memory, taken"): memory(actual["memory"]) if actual.get("memory") else "–",

@@ -11,6 +11,7 @@ from ui import session, show
 from ui.draft import Draft
 from ui.forms import fields, form, quantity
 from ui.numbers import count, duration, memory
+from ui.pages import where
 from ui.pages.domain import with_openings
 from ui.pages.run import mesh
 from ui.words import _, human, plain
@@ -34,6 +35,8 @@ def step(draft: Draft) -> None:
     blocking = [p for p in found if p.severity != "warning"]
     with right:
         _estimate(checked.get("estimate"))
+        if checked.get("estimate") and not blocking:
+            where.choose(draft, complete)
         _problems(draft, found)
         if not blocking:
             st.success(_("Nothing is missing: the case can be run."), icon=":material/check_circle:")

@@ -1,0 +1,80 @@
+"""Where a case is solved: what it takes at every place, and the choice of one, by hand or by rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui import session
+from ui.draft import Draft
+from ui.numbers import count, duration, memory, number
+from ui.words import _, plain
+
+HERE, BEST = "here", "best"
+#: Seconds between two looks while a scheduler has not said how long the wait is.
+AGAIN = 3.0
+
+
+def choose(draft: Draft, document: dict[str, Any]) -> None:
+    """Nothing to choose where this machine is all there is."""
+    known = [cluster["name"] for cluster in session.clusters()["clusters"]]
+    if not known:
+        return
+    given = draft.case.setdefault("resources", {})
+    rules = {
+        "here": _("by rule: this machine if it fits, else the soonest"),
+        "sooner": _("by rule: where it is done soonest"),
+        "cheaper": _("by rule: where it costs least"),
+    }
+    options = [HERE, *known, *(f"{BEST}.{rule}" for rule in rules)]
+    names = {HERE: _("this machine"), **{f"{BEST}.{rule}": words for rule, words in rules.items()}}
+    key = f"{draft.id}.where"
+    if key not in st.session_state:
+        place = given.get("cluster") or HERE
+        wanted = f"{BEST}.{given.get('prefer') or 'here'}" if place == BEST else place
+        st.session_state[key] = wanted if wanted in options else HERE
+    chosen = st.selectbox(_("Where to solve it"), options, format_func=lambda o: names.get(o, o), key=key)
+    for name in ("cluster", "prefer"):
+        given.pop(name, None)
+    if chosen.startswith(f"{BEST}."):
+        given |= {"cluster": BEST, "prefer": chosen.removeprefix(f"{BEST}.")}
+    elif chosen != HERE:
+        given["cluster"] = chosen
+    if not given:
+        draft.case.pop("resources")
+    found = session.places(document)
+    waits = any(place["queue_by"] == "unknown" and not place["queue_said"] for place in found)
+    st.fragment(_table, run_every=AGAIN if waits else None)(document)
+
+
+def _table(document: dict[str, Any]) -> None:
+    """Looks again by itself while a scheduler is being asked."""
+    found = session.places(document)
+    if found:
+        st.dataframe([_row(place) for place in found], hide_index=True)
+    silent = [f"{p['cluster']}: {p['queue_said']}" for p in found if p["queue_said"]]
+    if silent:
+        st.caption(plain(_("No time to start is known: {words}", words="; ".join(silent))))
+
+
+def _row(place: dict[str, Any]) -> dict[str, str]:
+    costs, energy = place["cost"], place["energy"]
+    return {
+        _("Where"): _("this machine") if place["cluster"] == HERE else place["cluster"],
+        _("Fits"): _("yes") if place["fits"] else place["why"],
+        _("Waits"): _waits(place),
+        _("Solves"): duration(place["seconds"]),
+        _("Cores"): count(place["ranks"]),
+        _("Memory"): memory(place["memory"]),
+        _("Cost"): f"{number(costs, 3)} {place['currency']}" if costs is not None else "–",
+        _("Energy"): f"{number(energy, 3)} kWh" if energy is not None else "–",
+    }
+
+
+def _waits(place: dict[str, Any]) -> str:
+    if not place["fits"]:
+        return "–"
+    if place["queue_by"] == "unknown":
+        return _("not known") if place["queue_said"] else _("being asked")
+    return duration(place["queue"]) if place["queue"] >= 1 else _("no wait")
