@@ -22,8 +22,9 @@ from hub.runfolder import Attempt, Job, sha256
 OPEN = {("get", "/health"), ("get", "/login"), ("get", "/shared/{key}"), ("get", "/shared/{key}/files/{name}")}
 #: Calls that say all in their address.
 BARE = {"/runs/{run_id}/cancel", "/runs/{run_id}/bring", "/studies/{study_id}/cancel", "/studies/{study_id}/retry",
-        "/clusters/{name}/check", "/clusters/{name}/login", "/logout", "/staff/runs/{run_id}/cancel", "/solvers/{name}/proofs",
-        "/solvers/{name}/proposal", "/staff/runs/{run_id}/retry", "/runs/{run_id}/shares"}  # fmt: skip
+        "/clusters/{name}/check", "/clusters/{name}/login", "/logout", "/staff/runs/{run_id}/cancel",
+        "/solvers/{name}/proofs", "/solvers/{name}/proposal", "/staff/runs/{run_id}/retry",
+        "/runs/{run_id}/shares"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
