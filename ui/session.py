@@ -277,10 +277,20 @@ def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
     return or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
 
 
+@st.cache_resource(show_spinner=False)
+def _ready() -> set[tuple[str, str]]:
+    """(whose, file) of parts that are known to be checked, which they stay: nobody asks for them again."""
+    return set()
+
+
 def faces_picture_if_ready(file_id: str) -> bytes | None:
     """The same where it is there already; asking for it has it drawn, for the next time."""
-    found = or_none(lambda: client().file(file_id))
-    return faces_picture({"file": file_id}) if found and found["state"] == "checked" else None
+    if (owner(), file_id) not in _ready():
+        found = or_none(lambda: client().file(file_id))
+        if not found or found["state"] != "checked":
+            return None
+        _ready().add((owner(), file_id))
+    return faces_picture({"file": file_id})
 
 
 def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
