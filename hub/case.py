@@ -312,10 +312,11 @@ class AnyCondition(Condition):
 
 
 class Refinement(Frozen):
-    """A finer mesh on some faces."""
+    """A finer mesh on some faces, and as far from them as `reach` says [m]: in a wake, behind a step."""
 
     on: Text
     size: Annotated[Length, Field(gt=0)]
+    reach: Annotated[Length, Field(gt=0)] | None = None
 
 
 class Layers(Frozen):

@@ -32,6 +32,8 @@ SHARE = 0.3
 STRETCH = 2.0
 #: Attempts at thinner layers; and how much thinner each time where cells turn inside out or get this flat.
 ATTEMPTS, THINNER, FLAT = 12, 0.6, 0.03
+#: Cosine of the angle between a face beside the wall and the normal there, below which it leads back.
+BACK = -0.2
 #: Layers thinner than this part of what was asked for, anywhere, are not worth having.
 LEAST = 0.02
 
@@ -106,6 +108,22 @@ class _Wall:
         bent = [f for f in np.unique(mesh.facet_face[self.beside]) if self.flat[int(f)] is None]
         if bent:
             raise Unfit(f"the wall ends at {self._called(bent[0])}, which is curved: name it too")
+        back = self._turned_back()
+        if len(back):
+            raise Unfit(f"the wall ends at an edge that juts into the fluid, at {self._called(back[0])}: name it too")
+
+    def _turned_back(self) -> Ints:
+        """The faces beside the wall that lead away from where layers grow: these would end open in the fluid."""
+        d = self.dim
+        normal = np.zeros((len(self.columns), d))
+        np.add.at(normal, self.column[self.facets[:, :d]].ravel(), np.repeat(self.normals, d, axis=0))
+        corners = self.mesh.facets[self.beside][:, :d]
+        at = self.column[corners]
+        row, k = np.nonzero(at >= 0)
+        way = self.x[corners[row]].mean(axis=1) - self.x[corners[row, k]]
+        up = normal[at[row, k]]
+        lean = np.einsum("ij,ij->i", way, up) / (np.linalg.norm(way, axis=1) * np.linalg.norm(up, axis=1))
+        return np.unique(self.mesh.facet_face[self.beside][row[lean < BACK]])
 
     def _called(self, face: int) -> str:
         x, y, z = (f"{c * 1e3 + 0.0:.4g}" for c in self.mesh.faces[face]["centroid"])

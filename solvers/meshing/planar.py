@@ -64,7 +64,7 @@ def mesh(
             f"The faces called {absent[0]} have no edge on the face of the plane domain.",
             "Refine at faces beside it.",
         )
-    sizing.refine([(edges[r.on], r.size / factor) for r in wanted.refine], size, dim=1)
+    sizing.refine([(edges[r.on], r.size / factor, (r.reach or 0) / factor) for r in wanted.refine], size, dim=1)
     progress(0, 1, "meshing")
     try:
         gmsh.model.mesh.generate(2)

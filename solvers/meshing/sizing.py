@@ -103,11 +103,13 @@ def narrow_faces(topology: Topology, size: Sizing) -> None:
         gmsh.model.mesh.setSize([(0, point)], local)
 
 
-def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2, fields: tuple[int, ...] = ()) -> None:
-    """Finer elements on faces, or on edges (dim 1): (tags, size) each; from there they grow by a third of the
-    distance. `fields` of gmsh hold too."""
+def refine(
+    places: list[tuple[list[int], float, float]], size: Sizing, *, dim: int = 2, fields: tuple[int, ...] = ()
+) -> None:
+    """Finer elements on faces, or on edges (dim 1), as far as they reach: (tags, size, reach) each; from there they
+    grow by a third of the distance. `fields` of gmsh hold too."""
     everything = list(fields)
-    for tags, local in places:
+    for tags, local, reach in places:
         distance = gmsh.model.mesh.field.add("Distance")
         gmsh.model.mesh.field.setNumbers(distance, "SurfacesList" if dim == 2 else "CurvesList", tags)
         gmsh.model.mesh.field.setNumber(distance, "Sampling", 40)
@@ -117,8 +119,8 @@ def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2,
             ("InField", distance),
             ("SizeMin", local),
             ("SizeMax", max(size.largest, local)),
-            ("DistMin", local),
-            ("DistMax", local + growth),
+            ("DistMin", max(local, reach)),
+            ("DistMax", max(local, reach) + growth),
         ):
             gmsh.model.mesh.field.setNumber(threshold, name, value)
         everything.append(threshold)
@@ -126,4 +128,4 @@ def refine(places: list[tuple[list[int], float]], size: Sizing, *, dim: int = 2,
         smallest = gmsh.model.mesh.field.add("Min")
         gmsh.model.mesh.field.setNumbers(smallest, "FieldsList", everything)
         gmsh.model.mesh.field.setAsBackgroundMesh(smallest)
-        gmsh.option.setNumber("Mesh.MeshSizeMin", min([size.smallest, *(local for _, local in places)]))
+        gmsh.option.setNumber("Mesh.MeshSizeMin", min([size.smallest, *(local for _, local, _ in places)]))

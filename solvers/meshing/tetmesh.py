@@ -144,7 +144,11 @@ def mesh(
         size = sizes.whole
     sizing.apply(size)
     sizing.narrow_faces(topology, sizes.near)
-    refined = [([topology.faces[i] for i in chosen[r.on]], r.size / factor) for r in wanted.refine if r.on in chosen]
+    refined = [
+        ([topology.faces[i] for i in chosen[r.on]], r.size / factor, (r.reach or 0) / factor)
+        for r in wanted.refine
+        if r.on in chosen
+    ]
     sizing.refine(refined, size, fields=sizes.fields)
     gmsh.option.setNumber("Mesh.SecondOrderLinear", 0)
     tried: list[str] = []

@@ -46,9 +46,12 @@ def mesh(
     size = sizing.Sizing(largest, diagonal * 1e-4, AROUND[wanted.fineness])
     chosen = {name: parts.pieces(of) for name, of in selections.items()}
     sizing.apply(size)
-    sizing.refine(
-        [([topology.faces[i] for i in chosen[r.on]], r.size / factor) for r in wanted.refine if r.on in chosen], size
-    )
+    refined = [
+        ([topology.faces[i] for i in chosen[r.on]], r.size / factor, (r.reach or 0) / factor)
+        for r in wanted.refine
+        if r.on in chosen
+    ]
+    sizing.refine(refined, size)
     progress(0, 1, "covering the faces")
     try:
         gmsh.model.mesh.generate(2)

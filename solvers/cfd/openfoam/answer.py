@@ -18,7 +18,7 @@ from hub.result import Answer, Check, Curve, Line, Quantity, Section, Verdict, V
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.cfd.openfoam import hexahedra, program
-from solvers.cfd.openfoam.conditions import Inlet, Outlet, Wall, along_an_axis
+from solvers.cfd.openfoam.conditions import Inlet, Outlet, Symmetry, Wall, along_an_axis
 from solvers.cfd.openfoam.foamfile import Reals
 from solvers.cfd.openfoam.iterate import History, Iterations
 from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
@@ -32,7 +32,7 @@ COARSER, SAFETY, ORDER = 1.4, 3.0, 2.0
 CELLS_PER_RANK = 15_000
 #: Wall functions hold up to here (Versteeg and Malalasekera, 2nd ed., 3.4), and what share of the walls may be beyond.
 HIGHEST_Y_PLUS = 300.0
-MASS_LOST = 1e-3
+MASS_LOST, MOMENTUM_LOST = 1e-3, 1e-2
 AXES = ("x", "y", "z")
 METHOD = "grid convergence index on two meshes, safety factor 3, and what the iterations left"
 NO_COARSER = Words(
@@ -219,6 +219,16 @@ def measures(setup: Setup, solved: Solved) -> dict[str, Measure]:
                 same = found.get(key := f"{name}_{setup.bound.conditions.index(b.condition) + 1}")
                 value = abs(solved.flow(b.name)) + (same.value if same else 0.0)
                 found[key] = Measure(value, "m**3/s", words)
+        whole = not setup.of(Symmetry)  # a half lets through the half
+        if whole and len({id(b.condition) for b in setup.of(Inlet)}) == 1 and found["pressure_drop"].value > 0:
+            found["flow_coefficient"] = Measure(  # IEC 60534-1: of water, at 1 bar
+                sum(abs(solved.flow(b.name)) for b in setup.of(Inlet))
+                * math.sqrt(setup.density / 1000 * 1e5 / found["pressure_drop"].value),
+                "m**3/s",
+                Words(
+                    en="Flow coefficient Kv: water at a drop of 1 bar", it="Coefficiente Kv: acqua con caduta di 1 bar"
+                ),
+            )
     fastest = int(np.linalg.norm(solved.velocity.inside, axis=1).argmax())
     found["max_speed"] = Measure(
         float(np.linalg.norm(solved.velocity.inside[fastest])), "m/s", Words(en="Highest speed", it="Velocità massima"),
@@ -298,6 +308,10 @@ def _checks(setup: Setup, run: Run) -> tuple[Check, ...]:
         ("steady_forces", run.iterations.unsteadiness(), params.tolerance,
          Words(en="Forces and pressures stand still", it="Forze e pressioni sono ferme")),
     ]  # fmt: skip
+    if not isinstance(setup.bound.case.domain, Around):
+        rows.append(("momentum_balance", run.solved.momentum_left(), MOMENTUM_LOST,
+                     Words(en="Forces and momentum balance",
+                           it="Le forze e la quantità di moto si bilanciano")))  # fmt: skip
     if setup.turbulent:
         rows.append(("y_plus", float(np.quantile(run.solved.y_plus(setup.bodies), 0.95)), HIGHEST_Y_PLUS,
                      Words(en="y+, on 95 % of the walls that give the answer",
@@ -341,6 +355,8 @@ def _notes(setup: Setup, run: Run, coarse: Run | None) -> tuple[Words, ...]:
                 en=f"The boundary layer of the ground is not resolved (y+ {middle:.3g} in the middle of its cells).",
                 it=f"Lo strato limite del suolo non è risolto (y+ mediano {middle:.3g}).",
             ))  # fmt: skip
+    if across := _across(setup):
+        words.append(across)
     if _halves(setup) > 1:
         words.append(Words(
             en="Half of the part was meshed; the forces are those of the whole.",
@@ -354,6 +370,24 @@ def _notes(setup: Setup, run: Run, coarse: Run | None) -> tuple[Words, ...]:
             "dell'ultimo stato, con barre larghe quanto l'oscillazione.",
         ))  # fmt: skip
     return tuple(words)
+
+
+def _across(setup: Setup) -> Words | None:
+    """How many cells lie across the narrowest gap: as the mesh stage counted, or between a part and its ground."""
+    domain, gap = setup.bound.case.domain, setup.mesh.numbers.get("across_gaps")
+    if isinstance(domain, Around) and domain.ground and _hexahedra(setup.bound):
+        size = hexahedra.sizes(setup, hexahedra.Box.of(setup)).surface
+        wide, cells = domain.ground, domain.ground / size
+        more = Words(en=", and the layers at the part", it=", oltre agli strati sul pezzo")
+    elif gap and not _hexahedra(setup.bound):
+        wide, cells, more = gap["gap"], gap["cells"], Words(en="", it="")
+    else:
+        return None
+    said = {code: Figures(code).quantity(wide, "m") for code in ("en", "it")}
+    return Words(
+        en=f"Across the narrowest gap ({said['en']}) lie {cells:.1f} cells{more['en']}.",
+        it=f"Nella luce più stretta ({said['it']}) stanno {cells:.1f} celle{more['it']}.",
+    )
 
 
 def _verdict(setup: Setup, quantities: dict[str, Quantity]) -> Verdict:

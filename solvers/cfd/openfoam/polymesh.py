@@ -17,6 +17,8 @@ from solvers.cfd.openfoam.foamfile import Integers, Reals, Scanner, body, head, 
 
 #: The sides of a tetrahedron of positive volume, seen from outside anticlockwise.
 SIDES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+#: A triangle is long whose longest side is so many times its shortest.
+LONG = 2.5
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,9 @@ def _boundary(file: Path) -> list[Patch]:
 def from_mesh(mesh: MeshFile, groups: Sequence[tuple[str, str, Sequence[int]]]) -> PolyMesh:
     """The mesh of the mesh stage as OpenFOAM holds it; triangles of a plane become prisms one metre deep.
 
+    Long triangles that halve a quadrilateral, as layers along walls are cut, become one cell again: across the side
+    that they share they would stand far too askew.
+
     groups : name, kind and CAD faces of each patch; together they cover the boundary. Raises StageError if not.
     """
     flat = mesh.dimension == 2
@@ -157,6 +162,10 @@ def from_mesh(mesh: MeshFile, groups: Sequence[tuple[str, str, Sequence[int]]]) 
     same = (ordered[rank][1:] == ordered[rank][:-1]).all(axis=1)
     pair = np.flatnonzero(same)
     one, two = rank[pair], rank[pair + 1]
+    if flat:
+        halves = _halves(points, sides, one, two)
+        rings, cell = _join(corners, sides, cell, one[halves], two[halves])
+        one, two = one[~halves], two[~halves]
     one, two = np.where(cell[one] < cell[two], one, two), np.where(cell[one] < cell[two], two, one)
     inner = np.lexsort((cell[two], cell[one]))
     one, two = one[inner], two[inner]
@@ -180,14 +189,48 @@ def from_mesh(mesh: MeshFile, groups: Sequence[tuple[str, str, Sequence[int]]]) 
     first = np.arange(len(faces) + 1) * faces.shape[1]
     nodes = faces.ravel()
     if flat:
-        above, n = len(points), len(corners)
+        above, n = len(points), len(rings)
         nodes = np.concatenate([faces, faces[:, ::-1] + above], axis=1).ravel()
-        ends = np.concatenate([corners[:, ::-1], corners + above])
-        first = np.r_[np.arange(len(faces)) * 4, 4 * len(faces) + np.arange(len(ends) + 1) * 3]
-        nodes, owner = np.r_[nodes, ends.ravel()], np.r_[owner, np.tile(np.arange(n), 2)]
+        ends = np.concatenate([rings[:, ::-1], np.where(rings < 0, -1, rings + above)])
+        many = np.r_[np.full(len(faces), 4), (ends >= 0).sum(axis=1)]
+        first = np.r_[0, np.cumsum(many)]
+        nodes, owner = np.r_[nodes, ends[ends >= 0]], np.r_[owner, np.tile(np.arange(n), 2)]
         patches.append(Patch("front_and_back", "empty", len(faces), 2 * n))
         points = np.concatenate([points * [1, 1, 0], points * [1, 1, 0] + [0, 0, 1.0]])
     return PolyMesh(points, first, nodes, owner, neighbour, tuple(p for p in patches if p.count))
+
+
+def _halves(points: Reals, sides: npt.NDArray[Any], one: npt.NDArray[Any], two: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Whether long triangles share their longest side, and almost a parallelogram (n_pairs,).
+
+    sides : (3 n_cells, 2) nodes, cell by cell; one, two : (n_pairs,) sides that are the same
+    """
+    length = np.linalg.norm(points[sides[:, 0]] - points[sides[:, 1]], axis=1).reshape(-1, 3)
+    short, long = length.min(axis=1), length.argmax(axis=1)
+    first, second = one // 3, two // 3
+    a, b = points[sides[one]].transpose(1, 0, 2)
+    p, q = (points[sides[3 * (s // 3) + (s % 3 + 1) % 3, 1]] for s in (one, two))
+    both = (long[first] == one % 3) & (long[second] == two % 3)
+    return np.asarray(
+        both
+        & (np.maximum(length.max(axis=1)[first] / short[first], length.max(axis=1)[second] / short[second]) > LONG)
+        & (np.linalg.norm(p + q - a - b, axis=1) < 0.5 * np.minimum(short[first], short[second]))
+    )
+
+
+def _join(
+    corners: npt.NDArray[Any], sides: npt.NDArray[Any], cell: npt.NDArray[Any], one: npt.NDArray[Any],
+    two: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:  # fmt: skip
+    """Corners (n, 4) of the cells when those at the sides `one` and `two` are one, with -1 where there are three only;
+    and the cell of each side (3 n_triangles,)."""
+    of = np.arange(len(corners))
+    of[two // 3] = one // 3
+    kept, of = np.unique(of, return_inverse=True)
+    rings = np.column_stack([corners[kept], np.full(len(kept), -1)])
+    (a, b), p, q = sides[one].T, *(sides[3 * (s // 3) + (s % 3 + 1) % 3, 1] for s in (one, two))
+    rings[of.ravel()[one // 3]] = np.column_stack([a, q, b, p])
+    return rings, of.ravel()[cell]
 
 
 def _face_of(mesh: MeshFile, row: npt.NDArray[Any], ordered: npt.NDArray[Any]) -> npt.NDArray[Any]:

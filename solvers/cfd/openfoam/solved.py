@@ -97,6 +97,22 @@ class Solved:
         flows = [self.flow(p.name) for p in self.mesh.patches]
         return abs(sum(flows)) / max(-sum(f for f in flows if f < 0), 1e-300)
 
+    def momentum_left(self) -> float:
+        """What pressure and shear on all sides and the momentum that is carried through them leave over, over the
+        largest of what is carried and pushed there: zero by Newton's second law where the flow is steady."""
+        carried, pushed = np.zeros(3), np.zeros(3)
+        sizes = [1e-300]
+        for patch in (p.name for p in self.mesh.patches if p.kind != "empty"):
+            through = self.flux.patches.get(patch)
+            if through is not None and len(through):
+                here = self.setup.density * through @ self.at_faces(self.velocity, patch)
+                carried += here
+                sizes.append(float(np.linalg.norm(here)))
+            force = sum(self.forces([patch]))
+            pushed += force
+            sizes.append(float(np.linalg.norm(force)))
+        return float(np.linalg.norm(carried + pushed)) / max(sizes)
+
     def y_plus(self, patches: list[str]) -> Reals:
         """y+ at the faces of those of the patches that are walls (n,)."""
         field = self._read("yPlus")
@@ -227,7 +243,7 @@ class Solved:
         """
         part, mesh = self.setup.mesh, self.mesh
         width = 3 if part.dimension == 2 else 4
-        centres = not (len(part.cells) and mesh.cells == len(part.cells))
+        centres = part.dimension == 3 and mesh.cells != len(part.cells)
         if centres:
             corners, points = (
                 self._pyramids(),

@@ -56,6 +56,19 @@ def test_triangles_become_prisms_one_metre_deep() -> None:
     assert mesh.patches[-1].kind == "empty" and mesh.patches[-1].count == 2 * mesh.cells
 
 
+def test_long_triangles_are_joined_in_pairs() -> None:
+    """Cut rectangles four times as long as high are rectangles again; squares stay cut."""
+    for cells, count in (((3, 12), 36), ((6, 6), 72)):
+        flat = rectangle(cells, (2.0, 2.0))
+        mesh = from_mesh(flat, [(n, "patch", f) for n, f in flat.selections.items()])
+        assert (len(flat.cells), mesh.cells) == (2 * cells[0] * cells[1], count)
+        assert np.abs(closed(mesh)).max() < 1e-12
+        assert volume(mesh) == pytest.approx(4.0, rel=1e-12)
+        assert (mesh.owner[: len(mesh.neighbour)] < mesh.neighbour).all()
+    centre, area = mesh.geometry
+    assert (np.diff(mesh.first) >= 3).all() and np.isfinite(centre).all() and (np.linalg.norm(area, axis=1) > 0).all()
+
+
 def test_a_skin_without_names_is_refused() -> None:
     mesh = box((1.0, 1.0, 1.0), 0.7)
     with pytest.raises(StageError, match="belong to no face"):

@@ -116,3 +116,42 @@ def test_where_layers_cannot_end_the_mesh_is_refined_and_it_is_said(tmp_path: Pa
     assert layers["made"] == 0 and "curved: name it too" in layers["instead"]
     there = [np.isin(m.facet_face, m.selections["end"]).sum() for m in (plain, mesh)]
     assert there[1] > 3 * there[0]
+
+
+def test_layers_do_not_end_at_an_edge_that_juts_into_the_fluid(tmp_path: Path) -> None:
+    """On the wall before a step alone they would end open above its edge; around it, they close and tear nothing."""
+    file = drawn(
+        tmp_path / "step.step", "cad.cut([(3, cad.addBox(0, 0, 0, 60, 20, 5))], [(3, cad.addBox(0, 0, 0, 20, 8, 5))])"
+    )
+    walls = {"before": {"normal": "-y", "near": ["10 mm", "8 mm", "2 mm"]}, "behind": {"normal": "-y", "extreme": "-y"},
+             "step": {"normal": "-x", "near": ["20 mm", "4 mm", "2 mm"]}, "top": {"normal": "z"}}  # fmt: skip
+    found = []
+    for names in (("before",), ("before", "step", "behind")):
+        question = case(
+            file, bodies=[{"material": WATER}], selections=walls, domain={"kind": "plane", "face": "top"},
+            mesh={"order": 1, "size": "2 mm", "layers": [{"on": name, "first": "0.2 mm"} for name in names]},
+        )  # fmt: skip
+        mesh, _ = made(file, question)
+        whole(mesh)
+        ends = mesh.points[mesh.facets].reshape(-1, 3)
+        outside = (ends[:, 1] > 0.008 + 1e-9) & (ends[:, 1] < 0.02 - 1e-9) & (ends[:, 0] > 1e-9) & (ends[:, 0] < 0.0599)
+        assert not outside.any(), "a wall stands in the fluid"
+        found.append(mesh.numbers["layers"][0])
+    assert found[0]["made"] == 0 and "juts into the fluid" in found[0]["instead"]
+    assert found[1]["made"] == 5
+
+
+def test_a_finer_mesh_reaches_as_far_as_it_is_asked_to(tmp_path: Path) -> None:
+    file, near = drawn(tmp_path / "box.step", "cad.addBox(0, 0, 0, 60, 30, 5)"), []
+    for more in ({}, {"reach": "10 mm"}):
+        question = case(
+            file, selections={"floor": {"normal": "-y"}, "top": {"normal": "z"}},
+            domain={"kind": "plane", "face": "top"},
+            mesh={"order": 1, "size": "5 mm", "refine": [{"on": "floor", "size": "1 mm", **more}]},
+        )  # fmt: skip
+        mesh, _ = made(file, question)
+        corners = mesh.points[mesh.cells]
+        middle = corners.mean(axis=1)[:, 1]
+        size = np.sqrt(4 / 3**0.5 * triangle_area(corners))
+        near.append(float(np.median(size[(middle > 0.006) & (middle < 0.010)])))
+    assert near[0] > 0.002 and near[1] == pytest.approx(0.001, rel=0.2)
