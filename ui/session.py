@@ -21,11 +21,12 @@ from ui.words import _, language, plain
 
 #: Name of the log-in cookie, and where browsers find the API beside these pages.
 COOKIE = "officina"
-API = "/api/v1"
-API_DOCS = f"{API}/openapi.json"
+API, API_DOCS = "/api/v1", "/api/v1/openapi.json"
 #: Longest wait for the verdict on a part [s].
 PATIENCE = 180.0
 
+#: (whose, file) of parts that are known to be checked, which they stay: nobody asks for them again.
+_READY: set[tuple[str, str]] = set()
 #: The pages by name, for links from one to another.
 PAGES: dict[str, Any] = {}
 
@@ -264,9 +265,10 @@ def verdict(draft: Draft) -> dict[str, Any] | None:
 
 
 def match(draft: Draft) -> dict[str, list[dict[str, Any]]] | None:
-    """What the faces of a draft's selections are on its part, which is another than they were picked on."""
-    geometry = draft.case.get("geometry") or {}
-    return told(lambda: client().match(geometry["file"], draft.selections, unit=geometry.get("unit")))
+    """What the faces of a draft's selections are on its part, another than they were picked on."""
+    return told(
+        lambda: client().match((part := draft.case["geometry"])["file"], draft.selections, unit=part.get("unit"))
+    )
 
 
 def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
@@ -277,19 +279,12 @@ def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
     return or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
 
 
-@st.cache_resource(show_spinner=False)
-def _ready() -> set[tuple[str, str]]:
-    """(whose, file) of parts that are known to be checked, which they stay: nobody asks for them again."""
-    return set()
-
-
 def faces_picture_if_ready(file_id: str) -> bytes | None:
     """The same where it is there already; asking for it has it drawn, for the next time."""
-    if (owner(), file_id) not in _ready():
-        found = or_none(lambda: client().file(file_id))
-        if not found or found["state"] != "checked":
+    if (owner(), file_id) not in _READY:
+        if (or_none(lambda: client().file(file_id)) or {}).get("state") != "checked":
             return None
-        _ready().add((owner(), file_id))
+        _READY.add((owner(), file_id))
     return faces_picture({"file": file_id})
 
 
