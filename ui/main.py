@@ -66,11 +66,8 @@ def main() -> None:
         chosen.run()
     except session.LoggedOut:
         st.session_state.pop("me", None)
-        st.warning(
-            _("Your session has ended. Log in again: what you typed is kept, and this page comes back."),
-            icon=":material/lock_clock:",
-        )
-        session.log_in()
+        st.session_state["session.ended"] = True
+        st.rerun()  # to the door, at this address
     except session.Unreachable as error:
         st.error(plain(error), icon=":material/cloud_off:")
         st.button(_("Try again"), icon=":material/refresh:")

@@ -148,6 +148,11 @@ def log_in() -> None:
     with middle:
         st.image(str(Path(__file__).parent / "logo.svg"), width=240)
         st.title(_("Welcome"), anchor=False)
+        if st.session_state.get("session.ended"):
+            st.warning(
+                _("Your session has ended. Log in again: what you typed is kept, and this page comes back."),
+                icon=":material/lock_clock:",
+            )
         st.markdown(_("Open the address that was printed when the hub was started, or paste it, or its token, here."))
         _login_form()(
             key="login",

@@ -60,7 +60,7 @@ def page() -> None:
         st.code(
             "from hub.client import Client\n\nhub = Client.here()\nfor run in hub.runs():\n"
             "    print(run['title'], run['state'])",
-            language="python",
+            language=None,
         )
         st.link_button(_("API documentation"), session.API_DOCS, icon=":material/api:")
         st.subheader(_("Your files"), anchor=False)
