@@ -24,9 +24,10 @@ class Grains(Solver):
     version = "1"
     title: ClassVar[Words] = {"en": "Grains and powders", "it": "Grani e polveri"}
     summary: ClassVar[Words] = {
-        "en": "Flow, mixing, packing and wear of grains in machines: hoppers, drums, mills, dies, screws.",
+        "en": "Flow, mixing, packing and wear of grains in machines: hoppers, drums, mills, dies, screws. All "
+        "grains are spheres; a tablet is a sphere of the same volume.",
         "it": "Flusso, miscelazione, impaccamento e usura di grani nelle macchine: tramogge, tamburi, mulini, "
-        "stampi, coclee.",
+        "stampi, coclee. Tutti i grani sono sfere; una compressa è una sfera di pari volume.",
     }
     equation = "m dv/dt = sum F + m g + F_drag; I dw/dt = sum r x F + T_rolling"
     references = (

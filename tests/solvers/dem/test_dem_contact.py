@@ -122,20 +122,32 @@ def test_3_restitution_of_the_linear_model(restitution) -> None:
     ("degrees", "tangential", "spin"),
     [
         (5.168, 0.948, None), (10.158, 0.687, 213.0), (14.99, 0.624, 377.8), (20.06, 0.616, 510.6),
-        (30.12, 0.684, 616.5), (40.02, 0.781, 544.8), (50, 0.845, 457.0), (80.02, 0.966, None),
+        (30.12, 0.684, 616.5), (40.02, 0.781, 544.8), (50, 0.845, 457.0), (60, 0.893, None), (80.02, 0.966, None),
     ],
 )  # fmt: skip
 def test_4_oblique_impact(degrees, tangential, spin) -> None:
-    """Alumina. At 5 degrees the paper's spin and velocity do not fit each other; at 80 theory says 123 rad/s."""
-    angle = math.radians(degrees)
+    """Alumina. Sliding throughout, Coulomb's law alone decides; at 20 degrees and more the paper's values hold to 1 %.
+
+    Below, where the contact sticks first, 1 % of the paper's values is not reached: Mindlin's stiffness without the
+    history of slip gives 1.4 % less at 5, 1.2 % and 1.1 % more at 10 and 15 degrees. (Without growth of the tangential
+    force as the contact grows, which alone keeps energy strictly, it is 10 % less at 5 degrees.) What the paper's own
+    spins say of the velocities, for the moment about the point of contact stays, is met to 1 % there too; at 5 degrees
+    its spin and velocity do not fit each other, and at 80 theory says 123 rad/s.
+    """
+    angle, radius = math.radians(degrees), 0.0025
     across, down = 3.9 * math.sin(angle), 3.9 * math.cos(angle)
-    hit = Impact(laws(380e9, 0.23, 4000, 0.98, 0.092), [0.0025], [[across, 0, -down]], np.zeros((1, 3)))
-    assert hit.velocity[0, 0] / across == pytest.approx(tangential, abs=0.015)
+    hit = Impact(laws(380e9, 0.23, 4000, 0.98, 0.092), [radius], [[across, 0, -down]], np.zeros((1, 3)))
+    found = hit.velocity[0, 0] / across
+    if degrees >= 20:
+        assert found == pytest.approx(tangential, rel=0.01)
+    else:
+        assert found == pytest.approx(tangential, abs=0.015)
     if spin:
         assert hit.spin[0, 1] == pytest.approx(spin, rel=0.02)
-    if degrees >= 30:  # sliding throughout
-        assert hit.velocity[0, 0] / across == pytest.approx(1 - 0.092 * 1.98 / math.tan(angle), rel=0.01)
-        assert hit.spin[0, 1] == pytest.approx(2.5 * 0.092 * 1.98 * down / 0.0025, rel=0.01)
+        assert found == pytest.approx(1 - 0.4 * radius * spin / across, rel=0.01)
+    if degrees >= 30:
+        assert found == pytest.approx(1 - 0.092 * 1.98 / math.tan(angle), rel=0.001)
+        assert hit.spin[0, 1] == pytest.approx(2.5 * 0.092 * 1.98 * down / radius, rel=0.01)
 
 
 def rigid_slip(speed, slip, friction, restitution, fraction=2 / 7):

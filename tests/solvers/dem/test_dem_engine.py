@@ -306,3 +306,17 @@ def test_laws_without_meaning_are_refused(wrong) -> None:
 def test_a_plane_cannot_tumble() -> None:
     with pytest.raises(ValueError, match="endless plane floor"):
         Engine(laws(), [Wall(name="floor", material="steel", motion=Motion(axis=(1, 0, 0), spin=1.0))], dt=1e-5)
+
+
+def test_a_million_grains_fit_in_four_gibibytes(tmp_path) -> None:
+    """A fifth of them, moved in a box of triangles with rolling friction as the benchmark does: a fifth of the room."""
+    from solvers.dem.grains import bench
+
+    count, pitch = 200_000, 6.3e-3
+    cells = np.stack(np.meshgrid(range(100), range(100), range(20), indexing="ij"), axis=-1).reshape(-1, 3)
+    # pressed into each other by some thousandths: every grain has six contacts, as in a bed
+    r = np.full(count, 0.5005 * pitch)
+    bed = bench.Bed((cells + 0.5) * pitch, r, np.arange(count) % 2, np.array([100, 100, 20]) * pitch)
+    timed = bench.officina(bed, 20, True, 1, tmp_path)
+    assert 0 < timed.kinetic < math.inf
+    assert 1e8 < timed.memory < 4 * 2**30 / 5
