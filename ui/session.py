@@ -369,8 +369,14 @@ def bring(run_id: str) -> None:
     told(lambda: client().bring(run_id))
 
 
+@st.cache_data(max_entries=200, show_spinner=False)
+def _result(_client: Client, owner: str, run_id: str) -> dict[str, Any]:
+    return _client.result(run_id)
+
+
 def result(run_id: str) -> dict[str, Any] | None:
-    return or_none(lambda: client().result(run_id))
+    """The answer of a run; one that there is stays what it is, and is asked for once."""
+    return or_none(lambda: _result(client(), owner(), run_id))
 
 
 def files(run_id: str) -> list[str]:

@@ -266,7 +266,8 @@ def _answer(run: dict[str, Any]) -> None:
         quantities(result)
         checks(result.get("checks") or [])
         downloads(files, lambda name: session.file_url(run["id"], name))
-        _away(run["id"])
+        if left := session.away(run["id"]):
+            st.fragment(_away, run_every=3.0 if left["asked"] else None)(run["id"])
     with right:
         if "view3d.bin" in files:
             view3d.result(session.file_url(run["id"], "view3d.bin"), f"result.{run['id']}")
@@ -335,12 +336,11 @@ def downloads(files: list[str], url: Callable[[str], str]) -> None:
                 st.link_button(PurePosixPath(name).name, url(name), icon=":material/download:")
 
 
-@st.fragment(run_every=3.0)
 def _away(run_id: str) -> None:
     """Results that stayed on the cluster, and their way here."""
     left = session.away(run_id)
     if not left:
-        return
+        st.rerun()  # they are here: the links to them are outside of this fragment
     size = _("{n} MB", n=number(sum(left["files"].values()) / 1e6, 3))
     text = _(
         "{n} results ({size}) stayed on {cluster}.", n=count(len(left["files"])), size=size, cluster=left["cluster"]
@@ -353,7 +353,7 @@ def _away(run_id: str) -> None:
             st.caption(_("They are on their way."))
         elif st.button(_("Bring them"), icon=":material/download:"):
             session.bring(run_id)
-            st.rerun(scope="fragment")
+            st.rerun()
     if left["trouble"]:
         st.warning(plain(left["trouble"]))
 
