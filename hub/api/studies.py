@@ -23,6 +23,7 @@ from hub.api.service import Service
 from hub.case import digest
 from hub.catalogue import describe
 from hub.check import check_cases
+from hub.clusters import BEST, HERE, find
 from hub.problem import Problem, excerpt
 from hub.store import NewStudy, StudyRecord, StudyState, Tenant
 from hub.study import Point, Study, points, read
@@ -97,6 +98,10 @@ async def submit(request: Request, response: Response, tenant: Submitter, hub: H
 def _new(hub: Service, tenant: Tenant, wanted: StudyRequest, case: dict[str, Any]) -> NewStudy:
     study = read({**wanted.study, "case": case})
     made = _bounded(study, case)
+    resources = made[0].case.get("resources")
+    place = resources.get("cluster") if isinstance(resources, dict) else None
+    if isinstance(place, str) and place not in (HERE, BEST):
+        find(hub.settings.home, place)
     # the first point stands for all when the part is looked at; it need not be the case as it stands
     checked, geometry = hub.check(tenant, made[0].case)
     if geometry is None:

@@ -77,6 +77,9 @@ def test_what_cannot_be_run_is_refused_at_once(hub: Hub, case: dict[str, Any]) -
         client.submit_study(
             {"title": "x", "sweep": [{"path": "conditions[load].value[2]", "values": ["1 apples"]}]}, case
         )
+    with pytest.raises(Refused, match="nowhere"):
+        loads = [{"path": "conditions[load].value[2]", "values": ["1 N"]}]
+        client.submit_study({"title": "x", "sweep": loads, "cluster": "nowhere"}, case)
     with pytest.raises(Refused, match="at most 1000"):
         axes: list[dict[str, Any]] = [{"path": "mesh.size", "from": "40 mm", "to": "80 mm", "count": 40}]
         axes.append({"path": "conditions[load].value[2]", "from": "1 N", "to": "2 N", "count": 40})

@@ -96,6 +96,14 @@ def _new() -> None:
             _("Kind of study"), list(kinds), format_func=kinds.__getitem__, default="sweep", required=True
         )
         study = _sweep(case) if kind == "sweep" else _meshes(case)
+        known = [cluster["name"] for cluster in session.clusters()["clusters"]]
+        if known:
+            names = {"here": _("this machine")}
+            options = ["here", *known]
+            place = st.selectbox(
+                _("Where to solve it"), options, format_func=lambda o: names.get(o, o), key="study.where"
+            )
+            study = study and {**study, "cluster": place}
         if (
             st.button(_("Run the study"), type="primary", icon=":material/play_arrow:", disabled=study is None)
             and study
