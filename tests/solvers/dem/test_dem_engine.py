@@ -303,6 +303,21 @@ def test_laws_without_meaning_are_refused(wrong) -> None:
         laws(**wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"youngs_modulus": 0.0}, {"density": 0.0}, {"poissons_ratio": 0.6}])
+def test_materials_without_meaning_are_refused(wrong) -> None:
+    given = {"name": "dust", "density": 2500, "youngs_modulus": 5e6, "poissons_ratio": 0.25} | wrong
+    touch = Contact(restitution=0.5, friction=0.5)
+    with pytest.raises(ValueError, match="dust.*must be positive"):
+        Laws(materials=(Material(**given),), contacts={("dust", "dust"): touch})
+
+
+def test_a_linear_spring_without_stiffness_is_refused() -> None:
+    dust = Material(name="dust", density=2500, youngs_modulus=5e6, poissons_ratio=0.25)
+    touch = Contact(restitution=0.5, friction=0.5, stiffness=0.0)
+    with pytest.raises(ValueError, match="dust on dust.*stiffness above zero"):
+        Laws(materials=(dust,), contacts={("dust", "dust"): touch}, model="linear")
+
+
 def test_a_plane_cannot_tumble() -> None:
     with pytest.raises(ValueError, match="endless plane floor"):
         Engine(laws(), [Wall(name="floor", material="steel", motion=Motion(axis=(1, 0, 0), spin=1.0))], dt=1e-5)

@@ -215,3 +215,39 @@ def test_two_ranks_answer_as_one(tmp_path: Path) -> None:
     one, two = (a.quantities["p"].value for a in found)
     assert two == pytest.approx(one, rel=0.02)
     assert all(c.passed for a in found for c in a.checks)
+
+
+def test_a_ball_hovers_in_gas_that_rises_at_its_terminal_velocity(tmp_path: Path) -> None:
+    """Newton's drag (Reynolds number 1300, coefficient .44): thrown down at s, it comes to rest after vt2 / g
+    ln(1 + s / (2 vt))."""
+    terminal, thrown = math.sqrt(4 / 3 * 30 * 9.81 * 0.008 / (0.44 * 1.2)), 0.5
+    data = case(settling="0 s", duration="0.8 s")
+    data["conditions"][0]["density"] = "30 kg/m3"
+    data["conditions"][3] = {
+        "kind": "fill", "of": "peas", "number": 1, "velocity": ["0 m/s", "0 m/s", f"{-thrown} m/s"],
+        "region": {"low": ["5 mm", "5 mm", "200 mm"], "high": ["45 mm", "45 mm", "240 mm"]},
+    }  # fmt: skip
+    data["conditions"].append(
+        {"kind": "drag", "density": "1.2 kg/m3", "viscosity": "18e-6 Pa s",
+         "velocity": ["0 m/s", "0 m/s", f"{terminal} m/s"]}
+    )  # fmt: skip
+    _, attempt = run(tmp_path, box((0, 0, 0), (0.05, 0.05, 0.3)), data)
+    with h5py.File(attempt.out / "moving.vtkhdf") as h:
+        times, z = h["VTKHDF/Steps/Values"][:], h["VTKHDF/Points"][:, 2]
+    assert times[0] == 0 and times[-1] == pytest.approx(0.8, rel=0.01) and len(z) == len(times)
+    fallen = terminal**2 / 9.81 * math.log(1 + thrown / (2 * terminal))
+    assert z[0] - z[-1] == pytest.approx(fallen, rel=0.01)
+
+
+def test_several_seeds_are_so_many_runs_and_their_spread_is_the_bar(tmp_path: Path) -> None:
+    """Student's t for two values is 12.706; a bar is never below what the runs' own bars come to."""
+    found = []
+    for name, given in (("1", {"seed": 1}), ("2", {"seed": 2}), ("3", {"seed": 1, "repeats": 2})):
+        data = case(settling="0.15 s", **given)
+        data["quantities"] = [{"name": "p", "kind": "wall_pressure", "on": "floor"}]
+        found.append(run(tmp_path, CUP, data, name)[0].quantities["p"])
+    one, two, both = found
+    assert one.value != two.value and both.value == pytest.approx((one.value + two.value) / 2)
+    spread = 12.706 * abs(one.value - two.value) / 2
+    own = max(one.error or 0.0, two.error or 0.0) / math.sqrt(2)
+    assert both.error == pytest.approx(max(spread, own), rel=1e-3)
