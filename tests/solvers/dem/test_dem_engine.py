@@ -307,14 +307,14 @@ def test_laws_without_meaning_are_refused(wrong) -> None:
 def test_materials_without_meaning_are_refused(wrong) -> None:
     given = {"name": "dust", "density": 2500, "youngs_modulus": 5e6, "poissons_ratio": 0.25} | wrong
     touch = Contact(restitution=0.5, friction=0.5)
-    with pytest.raises(ValueError, match="dust.*must be positive"):
+    with pytest.raises(ValueError, match=r"dust.*must be positive"):
         Laws(materials=(Material(**given),), contacts={("dust", "dust"): touch})
 
 
 def test_a_linear_spring_without_stiffness_is_refused() -> None:
     dust = Material(name="dust", density=2500, youngs_modulus=5e6, poissons_ratio=0.25)
     touch = Contact(restitution=0.5, friction=0.5, stiffness=0.0)
-    with pytest.raises(ValueError, match="dust on dust.*stiffness above zero"):
+    with pytest.raises(ValueError, match=r"dust on dust.*stiffness above zero"):
         Laws(materials=(dust,), contacts={("dust", "dust"): touch}, model="linear")
 
 
