@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from ui.session import API, client, may, or_none, told
-from ui.words import _
 
 #: The right to see the board, in the words of `/me`.
 BOARD = "watch the runs of all organisations without opening them, and set quotas"
@@ -62,36 +61,6 @@ def notice_counts() -> dict[str, int]:
 
 
 # --- one's own account ---
-
-_LOG_OUT_JS = """
-export default function ({ data, parentElement }) {
-  const button = parentElement.querySelector("button");
-  button.textContent = data.label;
-  button.onclick = async () => {
-    await fetch(data.address, { method: "POST" });
-    window.location.assign("/");
-  };
-}
-"""
-_LOG_OUT_CSS = """
-button { width: 100%; padding: 0.5rem 1rem; font: inherit; font-family: var(--st-font); cursor: pointer;
-  border: 1px solid var(--st-border-color); border-radius: 0.5rem; background: var(--st-background-color);
-  color: inherit; }
-button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
-button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
-"""
-
-
-@st.cache_resource(show_spinner=False)
-def _log_out() -> Any:
-    return st.components.v2.component(
-        "officina_logout", html="<button type='button'></button>", css=_LOG_OUT_CSS, js=_LOG_OUT_JS
-    )
-
-
-def log_out_button() -> None:
-    """The session's cookie is the browser's: it is the browser that gives it back."""
-    _log_out()(key="log-out", data={"address": f"{API}/logout", "label": _("Log out")})
 
 
 def wishes() -> dict[str, Any]:

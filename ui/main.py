@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import desk, session
+from ui import desk, door, session
 from ui.pages import (
     about,
     account,
@@ -37,7 +37,7 @@ def main() -> None:
 
     def entry(show: Callable[[], None], name: str, title: str, icon: str, **more: Any) -> Any:
         """A page; before the log-in its address leads to the door, and afterwards to where it leads."""
-        return st.Page(show if logged_in else session.log_in, title=title, icon=icon or None, url_path=name, **more)
+        return st.Page(show if logged_in else door.log_in, title=title, icon=icon or None, url_path=name, **more)
 
     pages = {
         "start": entry(start.page, "", _("Start"), ":material/home:", default=True),

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -89,43 +88,6 @@ def _away(error: ClientError) -> Unreachable:
 
 # --- who is there -------------------------------------------------------------------------------------------------
 
-_LOGIN_JS = """
-export default function ({ data, parentElement }) {
-  const form = parentElement.querySelector("form");
-  const [field, button, said] = ["input", "button", ".said"].map((name) => form.querySelector(name));
-  field.setAttribute("aria-label", data.label);
-  field.placeholder = data.label;
-  button.textContent = data.button;
-  form.onsubmit = async (event) => {
-    event.preventDefault();
-    said.textContent = "";
-    const typed = field.value.trim();
-    const token = typed.includes("token=") ? typed.split("token=")[1].split("&")[0] : encodeURIComponent(typed);
-    if (!token) return;
-    const answer = await fetch(`${data.address}?token=${token}`, { redirect: "manual" });
-    if (answer.type === "opaqueredirect" || answer.ok) window.location.reload();
-    else said.textContent = data.refused;
-  };
-}
-"""
-_LOGIN_CSS = """
-form { display: flex; flex-wrap: wrap; gap: 0.6rem; font-family: var(--st-font); }
-input { flex: 1; min-width: 14rem; padding: 0.55rem 0.7rem; font: inherit; border-radius: 0.5rem;
-  border: 1px solid var(--st-border-color); background: var(--st-background-color); color: inherit; }
-input:focus { outline: 2px solid var(--st-primary-color); outline-offset: -1px; }
-button { padding: 0.55rem 1.2rem; font: inherit; border: 0; border-radius: 0.5rem; cursor: pointer;
-  background: var(--st-primary-color); color: white; }
-.said { flex-basis: 100%; color: #b3261e; }
-"""
-
-
-@st.cache_resource(show_spinner=False)
-def _login_form() -> Any:
-    html = (
-        '<form><input type="password" autocomplete="off"><button></button><div class="said" role="alert"></div></form>'
-    )
-    return st.components.v2.component("officina_login", html=html, css=_LOGIN_CSS, js=_LOGIN_JS)
-
 
 def me() -> dict[str, Any] | None:
     """The reader as the hub knows them, None without a valid cookie. Asked once for each session."""
@@ -140,30 +102,6 @@ def owner() -> str:
     """Whose answers are remembered, and in which language."""
     who = me() or {}
     return json.dumps([who.get("organisation"), who.get("user"), language()])
-
-
-def log_in() -> None:
-    """The page of a reader without a valid cookie."""
-    _left, middle, _right = st.columns([1, 2, 1])
-    with middle:
-        st.image(str(Path(__file__).parent / "logo.svg"), width=240)
-        st.title(_("Welcome"), anchor=False)
-        if st.session_state.get("session.ended"):
-            st.warning(
-                _("Your session has ended. Log in again: what you typed is kept, and this page comes back."),
-                icon=":material/lock_clock:",
-            )
-        st.markdown(_("Open the address that was printed when the hub was started, or paste it, or its token, here."))
-        _login_form()(
-            key="login",
-            data={
-                "address": f"{API}/login",
-                "label": _("Token or address"),
-                "button": _("Log in"),
-                "refused": _("This token is not known, or it was used already. Start the hub again for a fresh one."),
-            },
-        )
-        st.caption(_("Only people with a token see parts, cases and results."))
 
 
 # --- catalogues: the same for everybody ---------------------------------------------------------------------------

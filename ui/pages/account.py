@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import desk, session, show
+from ui import desk, door, session, show
 from ui.words import _, language, plain
 
 
@@ -15,7 +15,7 @@ def page() -> None:
     title, out = st.columns([5, 1], vertical_alignment="bottom")
     title.title(_("Account"))
     with out:
-        desk.log_out_button()
+        door.log_out_button()
     st.caption(plain(f"{me.get('user', '')} · {me.get('organisation', '')} · {role_name(str(me.get('role', '')))}"))
     left, right = st.columns(2, gap="large")
     with left:
