@@ -222,7 +222,7 @@ fix integrate all nve/sphere
     if ranks > 1:
         launcher = shutil.which("mpirun.openmpi") or "mpirun"
         command = [launcher, "--allow-run-as-root", "--oversubscribe", "-n", str(ranks), *command]
-    return _peer(command, folder, len(bed.r) * steps)
+    return _peer(command, folder, len(bed.r) * steps, ranks)
 
 
 def lammps(bed: Bed, steps: int, rolling: bool, ranks: int, folder: Path) -> Timed:
@@ -264,7 +264,7 @@ fix integrate all nve/sphere
 """
     (folder / "in.lammps").write_text(script)
     command = [shutil.which("lmp") or "lmp", "-in", "in.lammps"]
-    return _peer(["mpiexec", "-n", str(ranks), *command], folder, len(bed.r) * steps)
+    return _peer(["mpiexec", "-n", str(ranks), *command], folder, len(bed.r) * steps, ranks)
 
 
 def _write_atoms(bed: Bed, file: Path, types: int) -> None:
@@ -292,12 +292,13 @@ def _starting(count: int) -> int:
     return STARTING if count < MANY else FEW
 
 
-def _peer(command: Sequence[str], folder: Path, work: float) -> Timed:
+def _peer(command: Sequence[str], folder: Path, work: float, ranks: int) -> Timed:
     log = _run(command, folder)
-    loops = re.findall(r"Loop time of (\S+) on", log)
+    # a launcher of another MPI starts copies that do not know of each other
+    loops = re.findall(rf"Loop time of (\S+) on {ranks} procs", log)
     kinetic = re.findall(r"^\s*\d+\s+([0-9.e+-]+)\s*\nLoop time", log, re.M)
     if len(loops) < 2 or len(kinetic) < 2:
-        raise RuntimeError(f"{command[0]} did not finish: {log[-800:]}")
+        raise RuntimeError(f"{command[0]} did not finish on {ranks} ranks: {log[-800:]}")
     return Timed(work / float(loops[-1]), float(kinetic[-1]))
 
 
