@@ -428,18 +428,6 @@ def answer_login(name: str, answers: list[str]) -> None:
     told(lambda: client().answer_login(name, answers))
 
 
-def places(case: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a case would take at every place; empty where that cannot be said."""
-    try:
-        return or_none(lambda: client().places(case)) or []
-    except Refused:
-        return []
-
-
-def estimates() -> list[dict[str, Any]]:
-    return or_none(client().estimates) or []
-
-
 # --- drafts and ways between pages --------------------------------------------------------------------------------
 
 

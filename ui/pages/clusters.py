@@ -114,7 +114,7 @@ def _questions(name: str, key: str) -> None:
 
 def _estimates() -> None:
     st.subheader(_("Estimated and taken"), anchor=False)
-    found = session.estimates()
+    found = session.or_none(session.client().estimates) or []
     if not found:
         st.caption(_("Once runs are done, what they were to take stands here beside what they took."))
         return

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from hub.problem import Refused
 from ui import session
 from ui.draft import Draft
 from ui.numbers import count, duration, memory, number
@@ -43,14 +44,22 @@ def choose(draft: Draft, document: dict[str, Any]) -> None:
         given["cluster"] = chosen
     if not given:
         draft.case.pop("resources")
-    found = session.places(document)
+    found = _places(document)
     waits = any(place["queue_by"] == "unknown" and not place["queue_said"] for place in found)
     st.fragment(_table, run_every=AGAIN if waits else None)(document)
 
 
+def _places(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Empty where nothing can be said of a case."""
+    try:
+        return session.or_none(lambda: session.client().places(document)) or []
+    except Refused:
+        return []
+
+
 def _table(document: dict[str, Any]) -> None:
     """Looks again by itself while a scheduler is being asked."""
-    found = session.places(document)
+    found = _places(document)
     if found:
         st.dataframe([_row(place) for place in found], hide_index=True)
     silent = [f"{p['cluster']}: {p['queue_said']}" for p in found if p["queue_said"]]
