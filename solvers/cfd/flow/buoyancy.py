@@ -136,12 +136,15 @@ class Coupled:
         pc.setType("lu")
         pc.setFactorSolverType("mumps")
         pc.setFactorSetUpSolverType()
-        pc.getFactorMatrix().setMumpsIcntl(14, 80)  # room for pivots, in per cent
+        factors = pc.getFactorMatrix()
+        factors.setMumpsIcntl(14, 80)  # room for pivots, in per cent
         b, x = A.createVecLeft(), A.createVecRight()
         b.array = r
         ksp.solve(b, x)
         found = np.split(x.array.copy(), np.cumsum(self._own)[:2])
-        ksp.destroy()
+        # what several ranks share is not freed when Python lets go of it: without this every step keeps its factors
+        for used in (factors, pc, ksp, b, x):
+            used.destroy()
         self.steps += 1
         return found
 

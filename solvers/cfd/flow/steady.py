@@ -181,6 +181,7 @@ class Newton:
             hold.scale(-1.0)
             hold.shift(1.0)
             A.axpy(1.0, hold, structure=PETSc.Mat.Structure.DIFFERENT_NONZERO_PATTERN)
+            hold.destroy()
         pinned = [A.getOwnershipRange()[0] + self._own[0]] if self._pin else []
         if self.boundary.closed:
             A.zeroRowsColumns(np.array(pinned, dtype=np.int32), 1.0)
@@ -191,13 +192,16 @@ class Newton:
         pc.setType("lu")
         pc.setFactorSolverType("mumps")
         pc.setFactorSetUpSolverType()
-        pc.getFactorMatrix().setMumpsIcntl(14, 80)  # room for pivots, in per cent
+        factors = pc.getFactorMatrix()
+        factors.setMumpsIcntl(14, 80)  # room for pivots, in per cent
         b = A.createVecLeft()
         b.array = np.concatenate(r)
         x = A.createVecRight()
         ksp.solve(b, x)
         found = x.array.copy()
-        ksp.destroy()
+        # what several ranks share is not freed when Python lets go of it: without this every step keeps its factors
+        for used in (factors, pc, ksp, b, x, *([A] if A is not self.A else [])):
+            used.destroy()
         self.steps += 1
         return found[: self._own[0]], found[self._own[0] :]
 

@@ -79,6 +79,29 @@ def cylinder(near: float = 0.01, far: float = 0.05) -> MeshFile:
         return _file(2, name)
 
 
+def step(inlet: float, drop: float, length: float, near: float, far: float) -> MeshFile:
+    """A channel of height `inlet` that widens downwards by `drop` at x = 0; faces inlet, outlet, floor, walls.
+
+    near, far : size of the triangles at the step and far behind it [m]
+    """
+    with _model():
+        cad = gmsh.model.occ
+        top, before = drop + inlet, -5 * inlet
+        outline = [(before, drop), (0, drop), (0, 0), (length, 0), (length, top), (before, top)]
+        points = [cad.addPoint(x, y, 0) for x, y in outline]
+        lines = [cad.addLine(a, b) for a, b in zip(points, points[1:] + points[:1], strict=True)]
+        cad.addPlaneSurface([cad.addCurveLoop(lines)])
+        cad.synchronize()
+        _size(f"Min({far},{near}+0.1*Sqrt(x^2+(y-{drop})^2))")
+
+        def name(x: np.ndarray) -> str:
+            if abs(x[0] - before) < 1e-6 * length or abs(x[0] - length) < 1e-6 * length:
+                return "inlet" if x[0] < 0 else "outlet"
+            return "floor" if abs(x[1]) < 1e-6 * length else "walls"
+
+        return _file(2, name)
+
+
 def rectangle(length: float, height: float, size: str) -> MeshFile:
     """A rectangle from the origin; faces left, right, bottom, top. size : a formula of x and y [m]"""
     with _model():

@@ -73,6 +73,27 @@ def test_cavity_under_a_lid(number: int) -> None:
     assert u == pytest.approx(np.array(GHIA[number]), abs=0.01)
 
 
+@pytest.mark.parametrize(("number", "length"), [(100, 2.9), (200, 5.0), (389, 8.3)])
+def test_behind_a_step(number: int, length: float) -> None:
+    """Reattachment in heights of the step; Reynolds number by the mean speed and twice the height of the channel.
+
+    B. F. Armaly, F. Durst, J. C. F. Pereira, B. Schoenung, J. Fluid Mech. 127 (1983) 473-496, fig. 14.
+    """
+    inlet, drop = 1.0, 4.9 / 5.2
+    boundary = made(ducts.step(inlet, drop, 25.0, 0.06, 0.3), 2 * inlet / number, [
+        Inlet("inlet", ("inlet",), "developed", speed=1.0), Outlet("outlet", ("outlet",)), Wall("floor", ("floor",)),
+    ])  # fmt: skip
+    steady.solve(boundary.flow, boundary)
+    shear = wall_shear(boundary.flow, boundary)
+    on = fem.locate_dofs_topological(shear.function_space, 1, boundary.facets["floor"])
+    x, along = shear.function_space.tabulate_dof_coordinates()[on, 0], shear.x.array.reshape(-1, 2)[on, 0]
+    order = np.argsort(x)
+    x, along = x[order], along[order]
+    i = np.flatnonzero((along[:-1] < 0) & (along[1:] > 0))[-1]
+    turned = x[i] - along[i] * (x[i + 1] - x[i]) / (along[i + 1] - along[i])
+    assert turned / drop == pytest.approx(length, rel=0.05)
+
+
 def test_orders_of_a_manufactured_flow() -> None:
     """Velocity of order 3, pressure of order 2, and one more of each with cubic velocities."""
     for degree, cells, orders in ((2, (8, 16), (3.0, 2.0)), (3, (5, 10), (4.0, 3.0))):
