@@ -75,7 +75,8 @@ class Client:
                     f"There is no token in {found.token_file}. "
                     "Start the hub with `officina up`, or set OFFICINA_URL and OFFICINA_TOKEN.",
                 ) from None
-        return cls(os.environ.get("OFFICINA_URL") or found.url, token)
+        running = found.address.read_text() if found.address.exists() else found.url
+        return cls(os.environ.get("OFFICINA_URL") or running, token)
 
     def __enter__(self) -> Self:
         return self

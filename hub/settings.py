@@ -97,6 +97,11 @@ class Settings(BaseModel):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    @property
+    def address(self) -> Path:
+        """Where the hub that was started last on this home is reached: a file with its URL."""
+        return self.home / "address"
+
     def make_home(self) -> Settings:
         """The folders of the home, secrets closed to others. Raises OSError."""
         for folder in (self.home, self.files, self.runs, self.cache, self.home / "logs"):
