@@ -26,9 +26,9 @@ class Flow(Solver):
     title: ClassVar[Words] = {"en": "Flow and heat in fluids", "it": "Flusso e calore nei fluidi"}
     summary: ClassVar[Words] = {
         "en": "Pressure drops, flows, forces, temperatures and mixing of laminar flows inside and around parts, steady "
-        "or changing over time.",
+        "or changing over time. Periodic faces, fans and porous layers are not offered.",
         "it": "Perdite di carico, portate, forze, temperature e miscelazione di flussi laminari dentro e attorno ai "
-        "pezzi, stazionari o variabili nel tempo.",
+        "pezzi, stazionari o variabili nel tempo. Facce periodiche, ventilatori e strati porosi non sono offerti.",
     }
     equation = "rho (du/dt + u . grad u) = -grad p + div(mu (grad u + grad u^T)) + rho beta (T0 - T) g, div u = 0"
     references = (

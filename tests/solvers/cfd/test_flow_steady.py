@@ -126,6 +126,17 @@ def test_slip_at_an_angle() -> None:
     assert boundary.flow.u.x.array.reshape(-1, 2) == pytest.approx(np.tile([2.4, 1.8], (len(boundary.x), 1)), abs=1e-8)
 
 
+def test_between_two_pressures() -> None:
+    """Creeping flow that enters where only a pressure is given: dp h^3 / (12 mu L) for each metre of depth."""
+    boundary = made(ducts.rectangle(2, 1, "0.25"), 1.0, [
+        Outlet("high", ("left",), pressure=0.024), Outlet("low", ("right",)),
+    ])  # fmt: skip
+    steady.solve(boundary.flow, boundary)
+    for name, sign in (("high", -1), ("low", 1)):
+        rate = boundary.flow_rate(boundary.flux_weights(boundary.facets[name]))
+        assert rate == pytest.approx(sign * 0.024 / (12 * 2), rel=2e-3)
+
+
 def test_turning_cylinder() -> None:
     """Couette flow between cylinders: a torque of 4 pi mu omega a^2 b^2 / (b^2 - a^2) for each metre."""
     mesh = ducts.ring(0.1, 0.2, 0.02)
