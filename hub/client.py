@@ -75,7 +75,7 @@ class Client:
                     f"There is no token in {found.token_file}. "
                     "Start the hub with `officina up`, or set OFFICINA_URL and OFFICINA_TOKEN.",
                 ) from None
-        running = found.address.read_text() if found.address.exists() else found.url
+        running = found.url_file.read_text() if found.url_file.exists() else found.url
         return cls(os.environ.get("OFFICINA_URL") or running, token)
 
     def __enter__(self) -> Self:

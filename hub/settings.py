@@ -98,9 +98,9 @@ class Settings(BaseModel):
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
-    def address(self) -> Path:
+    def url_file(self) -> Path:
         """Where the hub that was started last on this home is reached: a file with its URL."""
-        return self.home / "address"
+        return self.home / "url"
 
     def make_home(self) -> Settings:
         """The folders of the home, secrets closed to others. Raises OSError."""

@@ -142,7 +142,7 @@ def _watch(settings: Settings, children: list[Child]) -> NoReturn:
     while not _answers(settings) and time.monotonic() < deadline:
         children[0].look()
         time.sleep(0.1)
-    write_whole(settings.address, settings.url)
+    write_whole(settings.url_file, settings.url)
     print(f"Officina is here: {address}", flush=True)
     _say("The address logs you in once. Stop with Ctrl-C.")
     while True:
