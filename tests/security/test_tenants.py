@@ -117,8 +117,8 @@ def ask(http: httpx.Client, method: str, path: str, owned: Owned) -> httpx.Respo
     filled = filled.replace("{study_id}", owned.study).replace("{draft_id}", owned.draft)
     filled = filled.replace("{share_id}", owned.share).replace("{organisation_id}", owned.organisation)
     assert "{" not in filled, f"teach this test what goes into {path}"
-    bodies = {"quota": {"core_hours": 1000}, "result.json": {"state": "published"}}
-    body = bodies.get(filled.rsplit("/", 1)[-1], {"document": {}}) if method == "put" else None
+    bodies = {"quota": {"core_hours": 1000}, "result.json": {"state": "published"}, "match": {"selections": {}}}
+    body = bodies.get(filled.rsplit("/", 1)[-1], {"document": {}} if method == "put" else None)
     return http.request(method, filled, json=body)
 
 
