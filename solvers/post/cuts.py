@@ -21,8 +21,8 @@ from solvers.post.words import Language
 
 #: Streamlines that are drawn; more hide each other.
 LINES = 160
-#: Longest streamline, in lengths of the domain.
-LONGEST = 4.0
+#: Longest streamline each way, in lengths of the domain; what goes round in circles hides all else.
+LONGEST = 1.0
 #: Share of the values at either end that the colours may leave out, if these few lie far away.
 OUTLIERS = 0.002
 
@@ -173,7 +173,7 @@ def trace(fields: Fields, along: str, view: View) -> tuple[Floats, Ints, Floats]
         at = np.searchsorted(np.cumsum(weight) / weight.sum(), (np.arange(LINES) + 0.5) / LINES)
         starts = corner[triangles[at]].mean(axis=1)
     else:
-        spread = np.random.default_rng(0).permutation(len(fields.nodes))[:LINES]
+        spread = np.random.default_rng(0).permutation(len(fields.nodes))[: LINES // 2]
         starts = fields.nodes[np.sort(spread)]
     tracer = vtkStreamTracer()
     tracer.SetInputData(fields.grid)
