@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from surfing import ROOT, Hub, Pages
 
 #: Browsers of Debian and of others.
@@ -79,6 +79,7 @@ def _wait[T](ask: Callable[[], T | None], seconds: float, said: list[str]) -> T:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
+    expect.set_options(timeout=30_000)  # what is waited for is what comes, not how soon on a busy machine
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield started
