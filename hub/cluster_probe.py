@@ -24,7 +24,8 @@ SAMPLE = 4_000_000
 #: What a node needs: the solvers' own dependencies and nothing of the hub's service.
 NEEDS = ("pydantic", "pyyaml", "pint", "numpy", "scipy", "h5py", "numba", "psutil", "dolfinx-solver-real")
 
-_MPI = "from mpi4py import MPI; c = MPI.COMM_WORLD; print('ranks', c.size, c.allreduce(1), flush=True)"
+#: One piece of text from each rank: what comes in pieces may be mixed with the other's.
+_MPI = "from mpi4py import MPI; c = MPI.COMM_WORLD; print(f'ranks {c.size} {c.allreduce(1)}\\n', end='', flush=True)"
 #: MPI first: it loads the library the others are linked with.
 _PETSC = (
     "from mpi4py import MPI; from petsc4py import PETSc; import dolfinx; "

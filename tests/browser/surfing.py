@@ -54,8 +54,13 @@ class Pages:
         self.settled()
 
     def choose(self, label: str, option: str) -> None:
-        self.page.get_by_role("combobox", name=label).first.press("ArrowDown")
-        self.page.get_by_role("option", name=option).first.click()
+        found = self.page.get_by_role("option", name=option).first
+        for _ in range(10):  # a list that is drawn anew closes
+            self.page.get_by_role("combobox", name=label).first.press("ArrowDown")
+            self.page.wait_for_timeout(500)
+            if found.is_visible():
+                break
+        found.click()
         self.settled()
 
     def upload(self, file: Path | dict[str, object]) -> None:
