@@ -24,8 +24,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 NODES = ("n1", "n2")
 #: Networks of clusters are parts of TEST-NET-2 of RFC 5737, which nobody has; several clusters may be up.
@@ -360,6 +361,21 @@ def children(pid: int) -> list[int]:
         new = [p for p, parent in parents.items() if int(parent) in new]
         found_ += new
     return found_
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Any]:
+    """A cluster below `folder` for as long as this lasts: its description, a :class:`hub.clusters.Cluster`."""
+    import yaml
+
+    from hub.clusters import read
+
+    cluster = Cluster(folder)
+    cluster.up("demo", False, sys.executable)
+    try:
+        yield read(yaml.safe_load((folder / "demo.yaml").read_text()))
+    finally:
+        cluster.down()
 
 
 def main() -> None:

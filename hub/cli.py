@@ -243,15 +243,17 @@ def test(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON)
 def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="what to measure")]) -> None:
-    """Measure a solver beside a peer, in one run, as ratios."""
+    """Measure a solver, or what goes to clusters, beside a peer, in one run, as ratios."""
     from hub.catalogue import environment, package_folder
 
-    found = {f.parent.name: f for f in package_folder("solvers").glob("*/*/bench.py")}
+    root = package_folder("solvers").parent
+    found = {f.parent.name: f for f in root.glob("solvers/*/*/bench.py")}
+    found |= {f.stem: f for f in root.glob("deploy/bench/*.py")}
     if name not in found:
         from hub.problem import Problem, Refused, excerpt
 
         raise Refused([Problem(where="bench", found=excerpt(name), expected=f"one of {', '.join(found)}")])
-    module = f"solvers.{found[name].parent.parent.name}.{name}.bench"
+    module = ".".join(found[name].relative_to(root).with_suffix("").parts)
     raise typer.Exit(subprocess.call([sys.executable, "-m", module, *context.args], env=environment()))
 
 

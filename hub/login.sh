@@ -47,7 +47,7 @@ submit_group() { # options, script and its arguments; the rest stands in variabl
 }
 
 submit() { # CODE PYTHON CONTAINER PARTITION ACCOUNT MODULES...; lines: GROUP NODES RANKS MEMORY MINUTES NAMES...
-    code=$1 python=$2 container=$3 partition=$4 account=$5
+    code=$1 python=$2 container=$3 partition=$4 account=$5 begun=0
     shift 5
     while read -r group nodes ranks memory minutes names; do
         mkdir -p "jobs/$group"
@@ -62,8 +62,11 @@ submit() { # CODE PYTHON CONTAINER PARTITION ACCOUNT MODULES...; lines: GROUP NO
             [ "$partition" = - ] || set -- -p "$partition" "$@"
             [ "$account" = - ] || set -- -A "$account" "$@"
             submit_group "$@"
-        ) 9>"jobs/$group/lock"
+        ) 9>"jobs/$group/lock" &
+        begun=$((begun + 1)) # some at a time: most of a submission is waiting for the controller
+        [ $((begun % 4)) -ne 0 ] || wait
     done
+    wait
 }
 
 here() { # the executor of this machine, for a place without a scheduler: ACTION CODE PYTHON CONTAINER
@@ -179,11 +182,12 @@ cancel) # CODE PYTHON CONTAINER; lines: NAME ID (- if none is known)
         : >"jobs/$name/cancel"
         if [ "$scheduler" = slurm ]; then # who has not begun never will
             echo null >"jobs/$name/nobody" && ln "jobs/$name/nobody" "jobs/$name/claim" 2>/dev/null
-            case $id in - | 0) timeout 20 scancel -n "$name" 2>/dev/null ;; *) timeout 20 scancel "$id" 2>/dev/null ;; esac
+            case $id in - | 0) timeout 20 scancel -n "$name" 2>/dev/null ;; esac
         fi
     done <<lines_end
 $lines
 lines_end
+    [ "$scheduler" != slurm ] || echo "$lines" | cut -d ' ' -f 2 | grep -v '^[-0]$' | xargs -r -n 100 timeout 40 scancel 2>/dev/null
     [ "$scheduler" = slurm ] || echo "$lines" | cut -d ' ' -f 1 | here cancel "$@" | sed 's/^/W /'
     ;;
 bury) # lines: NAME; nobody will ever run it; U NAME if nobody did

@@ -34,7 +34,7 @@ CONNECT, SILENCE = 10.0, 30.0
 #: Seconds between signs of life on a connection without traffic.
 KEEPALIVE = 15
 #: Bytes read or written at a time.
-PIECE = 1 << 15
+PIECE = 1 << 18
 
 #: Moves what was uploaded to its place if it is what was sent: PART SHA256 TARGET.
 _CHECK = 'set -- "$1" "$2" "$3" $(sha256sum < "$1"); [ "$2" = "$4" ] || { rm -f "$1"; exit 65; }; mv -f "$1" "$3"'
@@ -159,7 +159,6 @@ class Ssh(Transport):
     ) -> None:
         self.cluster, self.secrets, self.answer = cluster, secrets, answer
         self._connection: paramiko.Transport | None = None
-        self._files: paramiko.SFTPClient | None = None
 
     # --- the connection ---
 
@@ -242,18 +241,16 @@ class Ssh(Transport):
     def close(self) -> None:
         if self._connection is not None:
             _close(self._connection)
-        self._connection = self._files = None
+        self._connection = None
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
-        """What goes wrong on the way breaks the connection. A disk that is full, here or there, is an OSError."""
+        """What goes wrong on the way breaks the connection. A disk here that is full is an OSError."""
         try:
             yield
         except OSError as error:
-            if error.errno in (28, 122) or "Failure" in str(error):  # what sftp says of a disk or a quota
-                raise OSError(error.errno or 28, "no room on the disk") from None
-            if error.errno == 2:  # said by the other side, so the link is whole
-                raise FileNotFoundError(2, "it is not there any more") from None
+            if error.errno in (28, 122):
+                raise OSError(error.errno, "no room on the disk") from None
             self.close()
             raise Unreachable(f"{self.cluster.name}: {excerpt(str(error) or 'the link broke')}") from None
         except (paramiko.SSHException, EOFError) as error:
@@ -265,67 +262,69 @@ class Ssh(Transport):
     def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Ran:
         connection = self.connect()
         with self._unbroken():
-            channel = connection.open_session(timeout=CONNECT)
-            channel.settimeout(timeout)
-            channel.exec_command(shlex.join(argv))
+            channel = _begin(connection, argv, timeout)
             channel.sendall(given)
             channel.shutdown_write()
             # read before the status is asked for, which would wait for ever for a command that waits to be read
             out = b"".join(iter(lambda: channel.recv(1 << 20), b""))
-            err = b"".join(iter(lambda: channel.recv_stderr(1 << 20), b""))
-            if not channel.status_event.wait(timeout) or channel.exit_status == -1:
-                raise EOFError("the link broke during a command")  # which may still run
-            code = channel.exit_status
-            channel.close()
-            return Ran(code, out, err.decode("utf-8", "replace"))
+            return _end(channel, out, timeout)
 
-    # --- files ---
-
-    def _sftp(self) -> paramiko.SFTPClient:
-        connection = self.connect()
-        if self._files is None:
-            with self._unbroken():
-                files = paramiko.SFTPClient.from_transport(connection)
-                assert files is not None
-                channel = files.get_channel()
-                assert channel is not None
-                channel.settimeout(SILENCE)
-                self._files = files
-        return self._files
+    # --- files: through commands, which move them twice as fast as sftp with its answer to every piece ---
 
     def _upload(self, source: Path, part: str) -> None:
-        files, size = self._sftp(), source.stat().st_size
-        with self._unbroken(), source.open("rb") as stream:
+        size, there = source.stat().st_size, int(self.run(["stat", "-c", "%s", part]).out or 0)
+        if there > size:
             there = 0
-            with suppress(FileNotFoundError):
-                there = files.stat(part).st_size or 0
-            if there > size:
-                there = 0
-            with files.open(part, "r+b" if there else "wb") as target:
-                target.set_pipelined(True)
-                target.seek(there)
-                stream.seek(there)
+        # at its place and not at the end: what an earlier, broken connection may still bring lands where it belongs
+        argv = ["dd", f"of={part}", "bs=262144", f"seek={there}", "oflag=seek_bytes", "iflag=fullblock", "status=none"]
+        connection = self.connect()
+        with self._unbroken(), source.open("rb") as stream:
+            stream.seek(there)
+            channel = _begin(connection, argv, SILENCE)
+            try:
                 while piece := stream.read(PIECE):
-                    target.write(piece)
+                    channel.sendall(piece)
+                channel.shutdown_write()
+            except OSError:
+                if not channel.exit_status_ready():  # else the command has ended, and says why
+                    raise
+            ran = _end(channel, b"", SILENCE)
+        if ran.code:
+            full = "No space left" in ran.err or "quota exceeded" in ran.err.lower()
+            raise OSError(28 if full else 5, "no room on the disk" if full else excerpt(ran.err))
 
     def _download(self, source: str, part: Path) -> str:
-        files = self._sftp()
-        with self._unbroken():
-            size = files.stat(source).st_size or 0
-            here = part.stat().st_size if part.exists() else 0
-            if here > size:
-                part.unlink()
-                here = 0
-            with files.open(source, "rb") as stream, part.open("a+b") as target:
-                target.seek(0)
-                digest = hashlib.file_digest(target, "sha256")
-                stream.seek(here)
-                if here < size:
-                    stream.prefetch(size)
-                while piece := stream.read(PIECE):
-                    target.write(piece)
-                    digest.update(piece)
-            return digest.hexdigest()
+        connection = self.connect()
+        with self._unbroken(), part.open("a+b") as target:
+            target.seek(0)
+            digest = hashlib.file_digest(target, "sha256")
+            channel = _begin(connection, ["tail", "-c", f"+{target.tell() + 1}", source], SILENCE)
+            channel.shutdown_write()
+            while piece := channel.recv(PIECE):
+                target.write(piece)
+                digest.update(piece)
+            ran = _end(channel, b"", SILENCE)
+        if ran.code:
+            raise FileNotFoundError(2, "it is not there any more")
+        return digest.hexdigest()
+
+
+def _begin(connection: paramiko.Transport, argv: Sequence[str], timeout: float) -> paramiko.Channel:
+    """A command that has begun. timeout : longest silence [s]"""
+    channel = connection.open_session(timeout=CONNECT)
+    channel.settimeout(timeout)
+    channel.exec_command(shlex.join(argv))
+    return channel
+
+
+def _end(channel: paramiko.Channel, out: bytes, timeout: float) -> Ran:
+    """What a command did whose output was read. Raises EOFError if that did not arrive: it may still run."""
+    err = b"".join(iter(lambda: channel.recv_stderr(1 << 20), b""))
+    if not channel.status_event.wait(timeout) or channel.exit_status == -1:
+        raise EOFError("the link broke during a command")
+    code = channel.exit_status
+    channel.close()
+    return Ran(code, out, err.decode("utf-8", "replace"))
 
 
 def _close(what: paramiko.Transport | socket.socket) -> None:
