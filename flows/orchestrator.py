@@ -82,9 +82,9 @@ class Loop:
         while isinstance(executor, Anywhere):
             executor.attend()
             if time.monotonic() - retained > RETAIN:
-                retain(executor)
+                retain(executor, self.place.notices)
                 retained = time.monotonic()
-            time.sleep(COMPARE)
+            time.sleep(POLL)
 
     def end(self) -> None:
         """End and cancel runs without asking Prefect, which may be slow or away. Ends only by an exception."""

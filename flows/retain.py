@@ -6,18 +6,23 @@ import logging
 
 from hub.anywhere import Anywhere
 from hub.clusters import load
-from hub.retention import purge, warn
+from hub.retention import leaving, purge, warn
+from hub.store import Notices
 from hub.transport import Unreachable
 
 log = logging.getLogger("officina.orchestration")
 
 
-def retain(executor: Anywhere) -> None:
+def retain(executor: Anywhere, notices: Notices) -> None:
     """Warn and remove on every cluster that keeps results for some days only; one that is away is tried again later."""
     for name, cluster in load(executor.home).items():
         far = executor.cluster(name)
         if cluster.retention is None or far is None:
             continue
+        for each in leaving(
+            cluster, executor.home
+        ):  # before it is noted that they are warned, who may be killed between
+            notices.leaving(each.name.rsplit("-", 2)[0])
         for each in warn(cluster, executor.home):
             log.warning("%s: %s leaves in %.1f days", name, each.name, each.days)
         try:

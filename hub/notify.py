@@ -1,4 +1,5 @@
-"""Telling people that a run has ended: by mail, and by a POST to an address that staff have allowed.
+"""Telling people that a run has ended, or that its results leave a cluster: by mail, and (of its end) by a POST to an
+address that staff have allowed.
 
 The address is resolved once, judged, and that very address is connected to: a name that points elsewhere a moment later
 (DNS rebinding) gains nothing. Redirects are not followed. What is sent carries the notice's id, the same at every try.
@@ -91,10 +92,10 @@ def deliver(settings: Settings, notices: Notices) -> int:
     sent = 0
     for notice, run in notices.due():
         try:
-            if notice.kind == "mail":
-                send_mail(settings, notice, run)
-            else:
+            if notice.kind == "webhook":
                 post(settings, notice, run)
+            else:
+                send_mail(settings, notice, run)
         except (Undelivered, Blocked) as error:
             notices.failed(notice, str(error), for_good=isinstance(error, Blocked) or error.for_good)
             log.warning("notice %s (%s) was not delivered: %s", notice.id, notice.kind, excerpt(str(error)))
@@ -113,11 +114,17 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "done": "done", "failed": "failed", "refused": "refused", "cancelled": "cancelled",
         "text": "Your run “{title}” is {state}.", "next": "Next step: {hint}", "see": "See it here: {url}",
         "why": "You are told because you asked to be; the page “Account” changes that.",
+        "leaving": "results leave soon", "left": "Some results of your run “{title}” lie on a cluster only and are "
+        "removed there soon; its page says when.",
+        "bring": "Fetch them on that page, or with officina fetch {run} --all.",
     },
     "it": {
         "done": "finito", "failed": "fallito", "refused": "rifiutato", "cancelled": "annullato",
         "text": "Il tuo calcolo «{title}» è {state}.", "next": "Passo successivo: {hint}", "see": "Lo trovi qui: {url}",
         "why": "Ricevi questo messaggio perché lo hai chiesto; puoi cambiarlo nella pagina «Profilo».",
+        "leaving": "risultati in scadenza", "left": "Alcuni risultati del tuo calcolo «{title}» sono solo su un "
+        "cluster e presto vi saranno cancellati; la sua pagina dice quando.",
+        "bring": "Scaricali da quella pagina, oppure con officina fetch {run} --all.",
     },
 }  # fmt: skip
 
@@ -129,9 +136,11 @@ def _url(settings: Settings, run: Run) -> str:
 def mail(settings: Settings, notice: Notice, run: Run) -> EmailMessage:
     """The mail of a notice: text only, headers without line breaks."""
     words = WORDS.get(notice.language, WORDS["en"])
-    title, state = " ".join(run.title.split())[:150], words[run.state]
+    title, state = " ".join(run.title.split())[:150], words["leaving" if notice.kind == "leaving" else run.state]
     lines = [words["text"].format(title=title, state=state)]
-    if run.failure:
+    if notice.kind == "leaving":
+        lines = [words["left"].format(title=title), words["bring"].format(run=run.id)]
+    elif run.failure:
         lines += ["", excerpt(str(run.failure.get("message") or ""))]
         if run.failure.get("hint"):
             lines += [words["next"].format(hint=excerpt(str(run.failure["hint"])))]

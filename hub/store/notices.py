@@ -16,7 +16,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hub.store.tables import Base, Begin, Caller, Run, RunRow, _Row, new_id
 
-Kind = Literal["mail", "webhook"]
+#: ``leaving``: a mail that results leave the cluster they lie on.
+Kind = Literal["mail", "webhook", "leaving"]
 #: Pauses between tries [s]; after the last one a notice is given up.
 PAUSES = (10.0, 60.0, 600.0, 3600.0, 20000.0, 60000.0)
 
@@ -127,6 +128,15 @@ class Notices:
                 found.append((row, session.get_one(RunRow, row.run)))
             session.flush()
             return [(Notice.model_validate(row), Run.model_validate(run)) for row, run in found]
+
+    def leaving(self, run_id: str) -> None:
+        """The owner of a run is to be told that what stayed on a cluster leaves it soon: once, however often asked."""
+        with self._begin() as session:
+            run = session.get(RunRow, run_id)
+            wish = session.get(WishRow, (run.user, run.organisation)) if run is not None else None
+            known = select(NoticeRow).where(NoticeRow.run == run_id, NoticeRow.kind == "leaving")
+            if wish is not None and wish.mail and session.scalar(known) is None:
+                session.add(NoticeRow(run=run_id, kind="leaving", address=wish.mail, secret="", language=wish.language))
 
     def told(self, notice: Notice) -> bool:
         """It has been delivered. False if the claim was somebody else's by then."""

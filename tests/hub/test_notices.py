@@ -20,7 +20,12 @@ from typing import Any
 
 import pytest
 
+from flows.retain import retain
+from hub.anywhere import Anywhere
+from hub.clusters import read, save
 from hub.notify import Blocked, Undelivered, allowed, deliver, resolved
+from hub.register import Register
+from hub.runfolder import Attempt, Job
 from hub.settings import Settings
 from hub.store import NewRun, Store, open_store
 
@@ -167,6 +172,31 @@ def test_the_end_of_a_run_is_told_once_by_mail_and_webhook_whoever_sends(
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     assert headers["X-Officina-Signature"] == f"sha256={signature}"
     assert headers["Idempotency-Key"] == told["id"]
+
+
+def test_results_that_leave_a_cluster_are_told_of_by_one_mail(
+    store: Store, tmp_path: Path, mailbox: MailServer, end_a_run: End
+) -> None:
+    """Of a cluster that keeps results for a day: warned at once."""
+    ours = settings(tmp_path, mailbox)
+    run = end_a_run("The mill", mail="anna@example.org")
+    deliver(ours, store.notices)
+    here = {"transport": "local", "scheduler": "none", "scratch": str(tmp_path / "far")}
+    save(ours.home, read({"name": "attic", **here, "retention": 1}))
+    for name in (f"{run}-solve-1", "of-nobody-solve-1"):
+        attempt = Attempt.create(ours.home / "runs" / name, {}, {}, Job(name=name, argv=("true",)))
+        register = Register(ours.home, "attic")
+        register.enter(attempt)
+        register.leave(name, {"fields.vtu": {"sha256": "0" * 64, "bytes": 9}})
+        (register.entry(name) / "ended").touch()
+    executor = Anywhere(ours.home)
+    for _ in range(2):
+        retain(executor, store.notices)
+        deliver(ours, store.notices)
+    executor.close()
+    assert [mail["Subject"] for mail in mailbox.mails] == ["finito: The mill", "risultati in scadenza: The mill"]
+    assert f"officina fetch {run} --all" in mailbox.mails[1].get_content()
+    assert f"https://hub.example.org/run?run={run}" in mailbox.mails[1].get_content()
 
 
 def test_what_fails_is_tried_again_later_under_the_same_name(
