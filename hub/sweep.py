@@ -2,7 +2,7 @@
 
 - ``study.json`` what was asked, ``geometry.<ext>``, ``points.json`` every point with what its check said
 - ``points/<key>/`` the run of each different question (:mod:`hub.run`); points that ask the same share one
-- ``CANCEL`` once somebody asked for the end
+- ``place`` where points are solved that leave it to a rule; ``CANCEL`` once somebody asked for the end
 - ``result.json`` (:class:`hub.study_result.StudyResult`), ``table.csv``, ``plots/*.png``
 
 Everything that is needed to go on stands in the folder, as with runs: any process may walk it at any time, one at a
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import re
 import secrets
 import shutil
@@ -31,6 +32,7 @@ from hub.case import digest
 from hub.case import read as read_case
 from hub.check import Checked, check_cases
 from hub.clusters import BEST, HERE
+from hub.clusters import load as load_clusters
 from hub.intake import GeometryVerdict, inspect
 from hub.problem import Problem, Refused, excerpt
 from hub.run import Run, open_run
@@ -38,6 +40,8 @@ from hub.runfolder import attempts, sha256, write_whole
 from hub.settings import Settings
 from hub.study import Study, Value, points, read, si_value
 from hub.study_result import State, StudyPoint, StudyResult, conclude
+from hub.where import choose, foreseen
+from hub.where import places as places_of
 
 #: Seconds between two looks at a job, and between two looks at many.
 LOOK, LOOK_MANY = 0.05, 1.0
@@ -205,7 +209,7 @@ def _make(
             ]
         )
     (folder / "points").mkdir(parents=True, exist_ok=True)
-    for old in ("identity", "CANCEL", *PRODUCTS):
+    for old in ("identity", "CANCEL", "place", *PRODUCTS):
         (folder / old).unlink(missing_ok=True)
     shutil.rmtree(folder / "plots", ignore_errors=True)
     for old_file in folder.glob("geometry.*"):
@@ -249,7 +253,7 @@ def solve_point(folder: str, key: str, cache: str, home: str, ranks: int, until:
     if sweep.cancelled:
         return "waiting"
     point = next(p for p in sweep.points if p.key == key)
-    _open(sweep, run, point, ranks, until)
+    _open(sweep, run, point, ranks, until, HERE)
     made = Path(cache) / "making"
     made.mkdir(parents=True, exist_ok=True)
     with _held(made / pipeline.mesh_key(run), wait=True):
@@ -260,7 +264,7 @@ def solve_point(folder: str, key: str, cache: str, home: str, ranks: int, until:
     return state
 
 
-def _open(sweep: Sweep, run: Run, point: StudyPoint, ranks: int, until: str) -> None:
+def _open(sweep: Sweep, run: Run, point: StudyPoint, ranks: int, until: str, cluster: str) -> None:
     assert point.case is not None
     open_run(
         run,
@@ -271,6 +275,7 @@ def _open(sweep: Sweep, run: Run, point: StudyPoint, ranks: int, until: str) -> 
         until="report" if until == "report" else "solve",
         estimate=point.estimate,
         ranks=ranks,
+        cluster=cluster,
     )
 
 
@@ -291,15 +296,43 @@ def walk(
     study = sweep.study
     places = {p.key: (p.case or {}).get("resources", {}).get("cluster") for p in sweep.points if p.key}
     left = [k for k in places if sweep.run(k).result is None]
+    if any(places[k] == BEST for k in left):
+        chosen = _best(sweep, study, settings)
+        places = {k: chosen if place == BEST else place for k, place in places.items()}
     say = tell or (lambda _: None)
     say(sweep.progress())
-    if here := [k for k in left if places[k] in (None, HERE, BEST)]:
+    if here := [k for k in left if places[k] in (None, HERE)]:
         _here(sweep, study, here, settings, say)
-    if there := [k for k in left if k not in here]:
+    if there := {k: str(places[k]) for k in left if k not in here}:
         _there(sweep, study, there, settings, carries, say)
     result = conclude(sweep.folder, study, sweep.points, sweep.run, time.monotonic() - began)
     say(sweep.progress())
     return result
+
+
+def _best(sweep: Sweep, study: Study, settings: Settings) -> str:
+    """The place that the rule takes for all points that leave the choice to it; it stays chosen.
+
+    A place solves as many of them side by side as it has cores for. This machine, where they fit nowhere: they then end
+    with what is missing.
+    """
+    file = sweep.folder / "place"
+    with suppress(OSError):
+        return file.read_text()
+    points = [p for p in sweep.points if p.case and p.estimate and p.case["resources"].get("cluster") == BEST]
+    hardest = max(points, key=lambda p: float((p.estimate or {})["seconds"]))
+    assert hardest.case is not None and hardest.estimate is not None
+    given, clusters = hardest.case["resources"], list(load_clusters(settings.home).values())
+    cost = catalogue.describe(hardest.case["solver"]).cost
+    found = places_of(hardest.estimate, cost, clusters, settings, ranks=study.ranks)
+    found = foreseen(found, clusters, settings.home, given, hardest.estimate)
+    room = {HERE: settings.ranks} | {c.name: c.limits.ranks for c in clusters}
+    turns = {name: math.ceil(len(points) / max(1, cores // study.ranks)) for name, cores in room.items()}
+    found = [p.model_copy(update={"seconds": p.seconds * turns[p.cluster]}) for p in found]
+    chosen = choose(found, given.get("prefer") or settings.prefer)
+    name = chosen.cluster if chosen else HERE
+    write_whole(file, name)
+    return name
 
 
 def _here(sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, say: Callable[[Progress], None]) -> None:
@@ -325,12 +358,15 @@ def _here(sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, s
 def _there(
     sweep: Sweep,
     study: Study,
-    keys: Sequence[str],
+    keys: Mapping[str, str],
     settings: Settings,
     carries: bool,
     say: Callable[[Progress], None],
 ) -> None:
-    """Mesh points here and have them solved on clusters, which get them as arrays; one process watches all."""
+    """Mesh points here and have them solved on clusters, which get them as arrays; one process watches all.
+
+    keys : point -> its cluster
+    """
     executor = Anywhere(settings.home, carries=carries)
     points = {p.key: p for p in sweep.points if p.key}
     meshes: dict[str, str] = {}
@@ -342,7 +378,7 @@ def _there(
                 run = sweep.run(key)
                 if run.result is not None or (sweep.cancelled and not (run.folder / "run.json").exists()):
                     continue
-                _open(sweep, run, points[key], study.ranks, "report" if study.reports else "solve")
+                _open(sweep, run, points[key], study.ranks, "report" if study.reports else "solve", keys[key])
                 if not attempts(run.folder, "solve"):
                     mesh = meshes.setdefault(key, pipeline.mesh_key(run))
                     if mesh in making:  # one of them makes it

@@ -268,7 +268,8 @@ def placed(hub: Service, tenant: Tenant, checked: Checked) -> tuple[dict[str, An
         expected = "a place that has room for the case"
         raise Refused([Problem(where="resources.cluster", found=excerpt(why), expected=expected, todo=todo)])
     chosen = {**given, "cluster": place.cluster, "ranks": place.ranks}
-    return {**case, "resources": chosen}, {**estimate, **place.model_dump(exclude={"fits", "why"}, exclude_none=True)}
+    left_out = {"fits", "why"} | ({"queue"} if place.queue_by == "unknown" else set())  # no wait is not an unknown one
+    return {**case, "resources": chosen}, {**estimate, **place.model_dump(exclude=left_out, exclude_none=True)}
 
 
 @router.get("/estimates")
