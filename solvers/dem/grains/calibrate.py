@@ -30,6 +30,8 @@ from solvers.dem.grains.conditions import Reals
 
 #: What is measured, and the units.
 MEASURED = {"repose_angle": "rad", "bulk_density": "kg/m**3"}
+#: Friction at which half of what more of it does is done: between grains that slide less, the more they roll.
+HALF = 0.3
 #: Places of a grid over the coefficients on which the weights are summed.
 FINE = 161
 
@@ -38,6 +40,8 @@ FINE = 161
 class Response:
     """A quadratic through samples: value(x) = c . (1, x, y, x2, xy, y2), x and y scaled to -1 ... 1.
 
+    x is f / (f + HALF) of the friction f: angles and densities hardly change any more where friction is large, which a
+    quadratic of f itself would turn down again.
     scatter : standard deviation of what the samples leave [unit of the value]
     """
 
@@ -58,6 +62,7 @@ class Response:
 
     @staticmethod
     def _terms(at: Reals, low: Reals, high: Reals) -> Reals:
+        at, low, high = (np.stack([p[..., 0] / (p[..., 0] + HALF), p[..., 1]], axis=-1) for p in (at, low, high))
         x, y = (2 * (at - low) / (high - low) - 1).T
         return np.column_stack([np.ones_like(x), x, y, x * x, x * y, y * y])
 

@@ -16,12 +16,16 @@ LOW, HIGH = np.array([0.1, 0.0]), np.array([0.9, 0.3])
 TRUTH = np.array([0.45, 0.12])
 
 
+def saturating(friction: np.ndarray) -> np.ndarray:
+    return friction / (friction + 0.3)
+
+
 def angle(at: np.ndarray) -> np.ndarray:
-    return 0.25 + 0.3 * at[:, 0] + 0.8 * at[:, 1] - 0.1 * at[:, 0] ** 2
+    return 0.15 + 0.5 * saturating(at[:, 0]) + 0.8 * at[:, 1] - 0.1 * saturating(at[:, 0]) ** 2
 
 
 def density(at: np.ndarray) -> np.ndarray:
-    return 800 - 90 * at[:, 0] - 60 * at[:, 1] + 20 * at[:, 0] * at[:, 1]
+    return 800 - 150 * saturating(at[:, 0]) - 60 * at[:, 1] + 20 * saturating(at[:, 0]) * at[:, 1]
 
 
 def fitted(noise: float, seed: int) -> dict[str, Response]:
@@ -50,6 +54,14 @@ def test_the_truth_is_found_and_lies_in_the_spread() -> None:
         found = infer(fitted(1.0, seed), measured)
         within.append((np.abs(found.mean - TRUTH) <= 2 * found.spread).all())
     assert np.mean(within) > 0.85
+
+
+def test_what_saturates_is_not_turned_down_again() -> None:
+    """An angle that grows ever more slowly with friction, by another law than the response has, does not fall."""
+    at = places(16, LOW, HIGH)
+    response = Response.fit(at, 0.4 * np.tanh(3 * at[:, 0]) + 0.3 * at[:, 1], LOW, HIGH)
+    along = response(np.column_stack([np.linspace(0.1, 0.9, 30), np.full(30, 0.1)]))
+    assert np.diff(along).min() > 0
 
 
 def test_what_cannot_be_met_is_said() -> None:
