@@ -182,7 +182,9 @@ def verdict(plan: Plan, found: dict[str, Figure]) -> Verdict:
         first = [n for n in ("power",) if n in found]
         first += [w.name for w in plan.bound.case.quantities if w.name in found]
         first += [n for n in ("zone_mass", "discharged", "solid_fraction", *found) if n in found]
-        sentence = {c: f"{found[first[0]].title[c]}: {say[c][first[0]]}." for c in ("en", "it")}  # type: ignore[misc]
+        pressed = [w.name for w in plan.bound.case.quantities if w.kind == "wall_pressure" and w.name in found]
+        told = pressed if first[0] in pressed else first[:1]
+        sentence = {c: "; ".join(f"{found[n].title[c]}: {say[c][n]}" for n in told) + "." for c in ("en", "it")}  # type: ignore[misc]
     return Verdict(answer="none", sentence=sentence)
 
 

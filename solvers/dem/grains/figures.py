@@ -204,6 +204,8 @@ def _zones(plan: Plan, run: Run) -> dict[str, Figure]:
         else:
             words = both(f"Mass in {zone.name} at the end", f"Massa in {zone.name} alla fine")
             found[f"zone_mass{tail}"] = Figure(float(series[-1]), "kg", words)
+        if run.settled is not None:
+            found[f"zone_fill{tail}"] = _fill(found[f"zone_mass{tail}"], zone, run.settled, _density(plan, run))
         if not going or grains is None or len(grains.id) < 20:
             continue
         inside, visits = (grains.carried[:, FIRST + PER_ZONE * k + c] for c in (0, 1))
@@ -231,6 +233,17 @@ def _zones(plan: Plan, run: Run) -> dict[str, Figure]:
                 "spread of a ratio over grains, 95 %",
             )  # fmt: skip
     return found
+
+
+def _fill(mass: Figure, zone: Zone, settled: tuple[float, float], density: float) -> Figure:
+    """How full a zone is: the volume that its grains took in the settled bed over its own."""
+    value = mass.value / (settled[0] * density * zone.region.volume)
+    words = both(f"Fill of {zone.name}, as a settled bed over its volume",
+                 f"Riempimento di {zone.name}, come letto assestato sul volume")  # fmt: skip
+    if mass.error is None:
+        return Figure(value, "", words, why=mass.why)
+    error = value * math.hypot(mass.error / mass.value if mass.value else 0.0, settled[1] / settled[0])
+    return Figure(value, "", words, error, mass.method)
 
 
 # --- walls, beds --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -90,6 +91,25 @@ def test_a_smooth_box_bears_the_weight_on_its_floor(tmp_path: Path) -> None:
         assert len(last) == 50 and (last[:, 2] > 0.0035).all() and (last[:, 2] < 0.05).all()
     history = [json.loads(line) for line in (attempt.folder / "history.jsonl").read_text().splitlines()]
     assert history[-1]["grains"] == 50
+
+
+def test_a_place_inside_a_settled_bed_is_full(tmp_path: Path) -> None:
+    """Fill is measured in settled beds; both walls that are asked for are in the verdict."""
+    data = case(settling="0.5 s", duration="0.02 s")
+    data["conditions"][0]["sizes"]["diameter"] = "4 mm"
+    data["conditions"][3]["number"] = 2200
+    data["conditions"][3]["region"]["high"][2] = "100 mm"
+    data["selections"]["sides"] = {"extreme": "x"}
+    inside = {"low": ["10 mm", "10 mm", "10 mm"], "high": ["40 mm", "40 mm", "34 mm"]}
+    data["conditions"] += [{"kind": "zone", "name": "deep", "region": inside}]
+    data["quantities"] = [{"name": f"p_{on}", "kind": "wall_pressure", "on": on} for on in ("floor", "sides")]
+    mesh = dataclasses.replace(CUP, selections={"floor": [FLOOR], "sides": [SIDES]})
+    answer, _ = run(tmp_path, mesh, data)
+    fill = answer.quantities["zone_fill"]
+    # by their centres some grains more or less count: those of a layer a radius thick at three faces of six
+    assert fill.value == pytest.approx(1.0, abs=0.05)
+    said = answer.verdict.sentence["en"]
+    assert "pressure on floor" in said and "pressure on sides" in said
 
 
 def test_other_programs_read_the_files(tmp_path: Path) -> None:
