@@ -6,9 +6,15 @@ client does.
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from typing import Any
 
+from hub import catalogue
 from hub.catalogue import package_folder
 from hub.settings import Settings, load
 
@@ -19,7 +25,11 @@ _STREAMLIT = {
     "server.fileWatcherType": "none",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
+    # to look through all objects after each run of a page holds everybody up; Python does it when it is due
+    "runner.postScriptGC": False,
 }
+#: What Streamlit loads when it first needs it, seconds that no reader should wait.
+_HEAVY = ("pandas", "pyarrow", "PIL.Image")
 
 
 def application(settings: Settings) -> Any:
@@ -34,12 +44,32 @@ def application(settings: Settings) -> Any:
     # the application first: it is what makes Streamlit read the theme beside the pages
     viewer = StaticFiles(directory=package_folder("ui") / "viewer" / "dist")
     made = st.App(
-        package_folder("ui") / "main.py", routes=[Mount("/api/v1", create(settings)), Mount("/viewer", viewer)]
+        package_folder("ui") / "main.py",
+        routes=[Mount("/api/v1", create(settings)), Mount("/viewer", viewer)],
+        lifespan=_alive,
     )
     for name, value in _STREAMLIT.items():
         config.set_option(name, value)
     config.set_option("server.maxUploadSize", max(1, settings.upload_limit // 1_000_000))
     return made
+
+
+@asynccontextmanager
+async def _alive(_application: Any) -> AsyncIterator[None]:
+    threading.Thread(target=_warm, daemon=True).start()
+    yield
+
+
+def _warm() -> None:
+    """Load what the first readers will need; what is there then is never looked through for garbage again."""
+    for name in _HEAVY:
+        with suppress(ImportError):
+            import_module(name)
+    for name in catalogue.solver_modules():
+        with suppress(catalogue.SolverBroken):
+            catalogue.describe(name)
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:

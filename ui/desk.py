@@ -124,10 +124,6 @@ def shared_url(key: str, name: str) -> str:
     return f"{API}/shared/{key}/files/{name}"
 
 
-def shared_content(key: str, name: str) -> bytes | None:
-    return or_none(lambda: client().shared_file(key, name))
-
-
 # --- solvers and their proofs ---
 
 

@@ -61,7 +61,7 @@ def fields(schema: Mapping[str, Any], title: str = "") -> list[Field]:
                 name=name,
                 label=label,
                 kind=kind,
-                help=plain(_(str(raw.get("description") or part.get("description") or ""))),
+                help=plain(in_words(raw.get("description") or part.get("description"))),
                 unit=part.get("x-unit", ""),
                 units=tuple(part.get("x-units", ())),
                 choices=choices,
@@ -71,6 +71,11 @@ def fields(schema: Mapping[str, Any], title: str = "") -> list[Field]:
             )
         )
     return found
+
+
+def in_words(description: Any) -> str:
+    """What a solver's author says of a field or a condition, in the reader's language."""
+    return _(" ".join(str(description or "").split()))
 
 
 def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

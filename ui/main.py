@@ -65,6 +65,7 @@ def main() -> None:
     try:
         chosen.run()
     except session.LoggedOut:
+        session.leave()
         st.session_state.pop("me", None)
         st.session_state["session.ended"] = True
         st.rerun()  # to the door, at this address

@@ -6,7 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -26,6 +28,9 @@ PATIENCE = 180.0
 
 #: (whose, file) of parts that are known to be checked, which they stay: nobody asks for them again.
 _READY: set[tuple[str, str]] = set()
+#: (who, draft) -> its version and what was typed since, of readers whose session has ended; and how many at most.
+_LEFT: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+MOST_LEFT = 200
 #: The pages by name, for links from one to another.
 PAGES: dict[str, Any] = {}
 
@@ -78,6 +83,24 @@ def told[Answer](ask: Callable[[], Answer]) -> Answer | None:
     return None
 
 
+def live(every: float | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A piece of a page that is drawn anew by itself every so many seconds, and says it where the hub is away."""
+
+    def made(show_it: Callable[..., None]) -> Callable[..., None]:
+        @wraps(show_it)
+        def guarded(*given: Any) -> None:
+            try:
+                show_it(*given)
+            except LoggedOut:
+                st.rerun(scope="app")  # to the door
+            except Unreachable as error:
+                st.warning(plain(error), icon=":material/cloud_off:")
+
+        return st.fragment(guarded, run_every=every)
+
+    return made
+
+
 def _away(error: ClientError) -> Unreachable:
     if error.status == 401:
         return LoggedOut()
@@ -100,24 +123,31 @@ def me() -> dict[str, Any] | None:
 
 def owner() -> str:
     """Whose answers are remembered, and in which language."""
-    who = me() or {}
-    return json.dumps([who.get("organisation"), who.get("user"), language()])
+    return f"{_who()} {language()}"
+
+
+def _who() -> str:
+    who = st.session_state.get("me") or me() or {}
+    return json.dumps([who.get("organisation"), who.get("user")])
 
 
 # --- catalogues: the same for everybody ---------------------------------------------------------------------------
 
 
-@st.cache_data(ttl=60, show_spinner=False)
+# Kept as they are and not copied at each use: pages only read them.
+
+
+@st.cache_resource(ttl=60, show_spinner=False)
 def _solvers(_client: Client, owner: str) -> list[dict[str, Any]]:
     return _client.solvers()
 
 
-@st.cache_data(ttl=300, show_spinner=False)
+@st.cache_resource(ttl=300, show_spinner=False)
 def _materials(_client: Client) -> dict[str, dict[str, Any]]:
     return _client.materials()
 
 
-@st.cache_data(ttl=300, show_spinner=False)
+@st.cache_resource(ttl=300, show_spinner=False)
 def _templates(_client: Client, language: str) -> list[dict[str, Any]]:
     return _client.templates()
 
@@ -173,17 +203,12 @@ def upload(name: str, content: bytes) -> dict[str, Any] | None:
     return told(lambda: client().upload(content, name))
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
+@st.cache_resource(max_entries=200, show_spinner=False)
 def _checked(_client: Client, owner: str, file_id: str, unit: str | None) -> dict[str, Any]:
     found = _client.file(file_id, wait=PATIENCE, unit=unit)
     if found["state"] != "checked":
         raise ClientError(504, "")
     return found
-
-
-@st.cache_data(max_entries=100, show_spinner=False)
-def _faces_png(_client: Client, owner: str, file_id: str, unit: str | None) -> bytes:
-    return _client.faces_png(file_id, unit=unit)
 
 
 def checked_file(geometry: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -214,21 +239,16 @@ def match(draft: Draft) -> dict[str, list[dict[str, Any]]] | None:
     )
 
 
-def faces_picture(geometry: Mapping[str, Any]) -> bytes | None:
-    """The part with its faces numbered and coloured."""
-    file_id = geometry.get("file")
-    if not file_id:
-        return None
-    return or_none(lambda: _faces_png(client(), owner(), file_id, geometry.get("unit")))
+def faces_picture(file_id: str) -> str | None:
+    """Where a browser finds the part with its faces numbered and coloured; None until the part is checked.
 
-
-def faces_picture_if_ready(file_id: str) -> bytes | None:
-    """The same where it is there already; asking for it has it drawn, for the next time."""
+    To ask has it checked, for the next time.
+    """
     if (owner(), file_id) not in _READY:
         if (or_none(lambda: client().file(file_id)) or {}).get("state") != "checked":
             return None
         _READY.add((owner(), file_id))
-    return faces_picture({"file": file_id})
+    return f"{API}/files/{quote(file_id, safe=':')}/faces.png"
 
 
 def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -307,7 +327,7 @@ def bring(run_id: str) -> None:
     told(lambda: client().bring(run_id))
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
+@st.cache_resource(max_entries=200, show_spinner=False)
 def _result(_client: Client, owner: str, run_id: str) -> dict[str, Any]:
     return _client.result(run_id)
 
@@ -324,16 +344,6 @@ def files(run_id: str) -> list[str]:
 def file_url(run_id: str, name: str) -> str:
     """Where the browser itself fetches a file, so that large ones do not pass through this process."""
     return f"{API}/runs/{run_id}/files/{name}"
-
-
-@st.cache_data(max_entries=200, show_spinner=False)
-def _content(_client: Client, owner: str, run_id: str, name: str) -> bytes:
-    return _client.download(run_id, name)
-
-
-def content(run_id: str, name: str) -> bytes | None:
-    """A small file of a run that has ended."""
-    return or_none(lambda: _content(client(), owner(), run_id, name))
 
 
 def orchestration_away() -> bool:
@@ -387,10 +397,6 @@ def study_files(study_id: str) -> list[str]:
     return or_none(lambda: client().study_files(study_id)) or []
 
 
-def study_content(study_id: str, name: str) -> bytes | None:
-    return or_none(lambda: client().study_file(study_id, name))
-
-
 def study_file_url(study_id: str, name: str) -> str:
     return f"{API}/studies/{study_id}/files/{name}"
 
@@ -431,6 +437,15 @@ def answer_login(name: str, answers: list[str]) -> None:
 # --- drafts and ways between pages --------------------------------------------------------------------------------
 
 
+def leave() -> None:
+    """The reader's session has ended: what they typed and the hub has not taken waits for their return."""
+    for each in st.session_state.values():
+        if isinstance(each, Draft) and each.frozen() != each.kept:
+            while len(_LEFT) >= MOST_LEFT:
+                _LEFT.pop(next(iter(_LEFT)))
+            _LEFT[_who(), each.id] = each.version, each.to_keep()
+
+
 def draft() -> Draft | None:
     """The draft that the page's address names, if it is one of the reader's organisation."""
     draft_id = st.query_params.get("draft", "")
@@ -441,7 +456,12 @@ def draft() -> Draft | None:
         found = or_none(lambda: client().draft(draft_id))
         if found is None:
             return None
-        st.session_state[key] = Draft.of(found)
+        kept = Draft.of(found)
+        version, document = _LEFT.pop((_who(), draft_id), (0, {}))
+        if version == kept.version:  # nobody has changed it since
+            mine = Draft.of({**found, "document": document})
+            mine.kept, kept = kept.kept, mine
+        st.session_state[key] = kept
     return st.session_state[key]  # type: ignore[no-any-return]
 
 
@@ -485,9 +505,10 @@ def _changed_meanwhile(of: Draft, said: str) -> None:
                 del st.session_state[name]  # what was typed in its fields, too
             st.rerun()
         if st.button(_("Keep mine instead"), icon=":material/upload:"):
-            of.version = client().keep_draft(of.id, of.to_keep())["version"]
-            of.kept = of.frozen()
-            st.rerun()
+            kept = told(lambda: client().keep_draft(of.id, of.to_keep()))
+            if kept is not None:
+                of.version, of.kept = kept["version"], of.frozen()
+                st.rerun()
 
 
 def open_draft(case: Mapping[str, Any], file_name: str = "", step: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -126,6 +127,15 @@ def stamp(when: str | float | None) -> str:
     """A time to the minute, in universal time."""
     then = moment(when)
     return "" if then is None else then.strftime("%d/%m/%Y %H:%M" if language() == "it" else "%d %b %Y %H:%M") + " UTC"
+
+
+def picture(address: str, alt: str) -> None:
+    """A picture of the hub, which the browser fetches itself: it does not pass through this process.
+
+    address : its path on this hub
+    """
+    here, _colon, rest = (st.context.url or os.environ.get("OFFICINA_URL", "http://127.0.0.1:8080")).partition("://")
+    st.image(f"{here}://{rest.partition('/')[0]}{address}", width="stretch", alt=alt)
 
 
 def lines(items: Iterable[str]) -> None:

@@ -114,6 +114,7 @@ def result(address: str, key: str, *, link: str = "") -> None:
         "streamlines": _("Streamlines"),
         "time": _("Time"),
         "play": _("Play"),
+        "noBar": _("no error bar: too near to a singular edge"),
         "lowest": _("Lowest value of the colours"),
         "highest": _("Highest value of the colours"),
         "loading": _("The result is being loaded …"),

@@ -25,6 +25,7 @@ _TYPES = {
     ".json": "application/json",
     ".pdf": "application/pdf",
     ".png": "image/png",
+    ".webp": "image/webp",
     ".txt": "text/plain; charset=utf-8",
 }
 #: What the OpenAPI document says of an answer that is a file.

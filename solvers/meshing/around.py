@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import gmsh
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hub.case import Around, Mesh
 from hub.solver import StageError
@@ -65,6 +64,8 @@ def surround(parts: Parts, domain: Around, factor: float) -> tuple[Parts, Callab
 
     Raises StageError where the part cannot be cut out of the box.
     """
+    from scipy.spatial.transform import Rotation  # takes as long to load as a small part to be read, which needs none
+
     occ, topology = gmsh.model.occ, parts.topology
     bodies = [(3, b) for b in topology.bodies]
     field = Field.of(domain, bodies)

@@ -142,6 +142,17 @@ def _bar(view: View) -> str:
     return f"{view.field}_error"
 
 
+def _largest(fields: Fields, view: View) -> float:
+    """The largest half width of a view's field."""
+    return float(np.nanmax(fields.everywhere[_bar(view)], initial=0.0)) or 1.0
+
+
+def _bars(values: Floats, largest: float) -> npt.NDArray[np.uint8]:
+    """Half widths as 254ths of the root of their share of the largest, rounded up; 255 says that there is none."""
+    roots = np.ceil(254 * np.sqrt(np.nan_to_num(values / largest).clip(0, 1)))
+    return np.where(np.isnan(values), 255, roots).astype(np.uint8)
+
+
 def _warp(fields: Fields, answer: Answer) -> str | None:
     return next((v.warp for v in answer.views if v.warp in fields.surface), None)
 
@@ -173,8 +184,8 @@ def _skin(
         if (cut := inside.axis_of(view, low, high)) is not None and view.kind == "section":
             said["section"] = list(cut)
         if view.name in bars:
-            largest = float(fields.everywhere[_bar(view)].max()) or 1.0
-            pack.add(f"bar{number}", _share(bars[view.name], 0.0, largest, FULL)[used])
+            largest = _largest(fields, view)
+            pack.add(f"bar{number}", _bars(bars[view.name], largest)[used])
             said["bar"] = largest * (said["high"] - said["low"]) / ((ends[1] - ends[0]) or 1.0)
         pack.head["scalars"].append(said)
     if warp is not None and (largest := float(np.abs(warp).max())) > 0:
@@ -199,8 +210,7 @@ def _inside(pack: Pack, fields: Fields, answer: Answer, wanted: list[View]) -> N
         values = scalar(grid.values[view.field], view.component)
         pack.add(f"inside{number}", _share(values, *ends, STEPS))
         if (bar := _bar(view)) in bars:
-            largest = float(fields.everywhere[bar].max())
-            pack.add(f"inside_bar{number}", _share(grid.values[bar], 0.0, largest, STEPS))
+            pack.add(f"inside_bar{number}", _bars(grid.values[bar], _largest(fields, view)))
     if warp and "warp" in pack.head:
         share = grid.values[warp] / pack.head["warp"]["largest"]
         pack.add("inside_warp", np.asarray((share.clip(-1, 1) * STEPS).round(), np.int16))

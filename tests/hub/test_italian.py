@@ -20,8 +20,9 @@ from hub.units import to_si
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Fields of a Problem, a Failure and a Finding; and calls that take them by place.
-FIELDS = {"found", "expected", "todo", "message", "hint", "what"}
-CALLS = {"refusal": (2, 3, 4), "StageError": (1, 2), "Ended": (1, 2), "Blocked": (0, 1, 2), "fail": (1, 2),
+FIELDS = {"found", "expected", "todo", "message", "hint", "what", "doing"}
+CALLS = {"doing": (0,), "refusal": (2, 3, 4), "StageError": (1, 2), "Ended": (1, 2), "Blocked": (0, 1, 2),
+         "fail": (1, 2),
          "_error": (0, 1, 2, 3), "_problem": (0, 1, 2, 3, 4), "PydanticCustomError": (1,)}  # fmt: skip
 #: Where an ordinary ValueError becomes a problem.
 VALIDATED = ("case.py", "study.py", "table.py", "units.py")

@@ -47,7 +47,7 @@ def page() -> None:
         _audit()
 
 
-@st.fragment(run_every=5.0)
+@session.live(5.0)
 def _board() -> None:
     runs = desk.board()
     names = column_names()

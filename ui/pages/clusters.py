@@ -87,7 +87,7 @@ def _login(name: str) -> None:
     _questions(name, key)
 
 
-@st.fragment(run_every=1.5)
+@session.live(1.5)
 def _questions(name: str, key: str) -> None:
     asked = session.login_questions(name) or {}
     if asked.get("outcome") is not None:

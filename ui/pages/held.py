@@ -13,7 +13,7 @@ from hub.units import Direction
 from ui import session
 from ui.draft import Draft
 from ui.faces import COLOURS, mark, pick_faces
-from ui.forms import fields, form
+from ui.forms import fields, form, in_words
 from ui.numbers import quantity
 from ui.pages import domain
 from ui.words import _, human, plain
@@ -142,7 +142,7 @@ def _choose(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]]) ->
                 plain(human(kind)),
                 key=f"{draft.id}.add.{kind}",
                 icon=SYMBOLS.get(kind, OTHER),
-                help=plain(" ".join(str(schema.get("description", "")).split())) or None,
+                help=plain(in_words(schema.get("description"))) or None,
                 on_click=_add,
                 args=(draft, kind, "on" in schema.get("properties", {}), faces),
             )

@@ -65,7 +65,7 @@ def _material(draft: Draft, index: int, body: dict[str, Any]) -> None:
         chosen = st.selectbox(
             _("Material"),
             options,
-            format_func=lambda k: _("own values …") if k == OWN else plain(library[k]["name"]),
+            format_func=lambda k: _("own values …") if k == OWN else plain(_(library[k]["name"])),
             key=key,
             placeholder=_("Choose a material"),
         )
@@ -84,7 +84,7 @@ def _material(draft: Draft, index: int, body: dict[str, Any]) -> None:
 
 
 def _properties(material: dict[str, Any], needed: list[str]) -> None:
-    st.markdown(f"**{plain(material['name'])}**")
+    st.markdown(f"**{plain(_(material['name']))}**")
     for name, (_unit, _units) in session.material_fields().items():
         value = material.get(name)
         if value is None:

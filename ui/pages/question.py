@@ -47,9 +47,10 @@ def page() -> None:
             session.open_draft(case, template["geometry_name"], step=2)
         st.caption(_("“Change everything” leads through the four steps: part, supports and loads, material, check."))
     with left:
-        picture = session.faces_picture({"file": template["geometry"]})
+        session.checked_file({"file": template["geometry"]})
+        picture = session.faces_picture(template["geometry"])
         if picture:
-            st.image(picture, alt=template["title"], width="stretch")
+            show.picture(picture, template["title"])
 
 
 def _ask(case: dict[str, Any], ask: dict[str, Any], key: str) -> None:

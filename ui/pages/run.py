@@ -82,7 +82,7 @@ def _share(run_id: str) -> None:
         )  # fmt: skip
 
 
-@st.fragment(run_every=2.0)
+@session.live(2.0)
 def _live_state(run_id: str) -> None:
     run = session.run(run_id)
     if run:
@@ -105,7 +105,7 @@ def _state(run: dict[str, Any]) -> None:
 # --- while it works -----------------------------------------------------------------------------------------------
 
 
-@st.fragment(run_every=1.0)
+@session.live(1.0)
 def _watch(run_id: str) -> None:
     """Live view of a run; ends itself by a rerun of the page once the run has ended."""
     run = session.run(run_id)
@@ -267,11 +267,11 @@ def _answer(run: dict[str, Any]) -> None:
         checks(result.get("checks") or [])
         downloads(files, lambda name: session.file_url(run["id"], name))
         if left := session.away(run["id"]):
-            st.fragment(_away, run_every=3.0 if left["asked"] else None)(run["id"])
+            session.live(3.0 if left["asked"] else None)(_away)(run["id"])
     with right:
         if "view3d.bin" in files:
             view3d.result(session.file_url(run["id"], "view3d.bin"), f"result.{run['id']}")
-        pictures(shown, lambda name: session.content(run["id"], name))
+        pictures(shown, lambda name: session.file_url(run["id"], name))
     _details(run, result)
 
 
@@ -358,13 +358,13 @@ def _away(run_id: str) -> None:
         st.warning(plain(left["trouble"]))
 
 
-def pictures(names: list[str], content: Callable[[str], bytes | None]) -> None:
+def pictures(names: list[str], url: Callable[[str], str]) -> None:
     if not names:
         return
     titles = [_picture_title(name) for name in names]
     for tab, name, title in zip(st.tabs(titles), names, titles, strict=True):
         with tab:
-            st.image(content(name) or b"", width="stretch", alt=title)
+            show.picture(url(name), title)
 
 
 def _picture_title(name: str) -> str:
@@ -405,7 +405,8 @@ def mesh(run_id: str) -> None:
     picture = next((name for name in files if name.endswith("mesh.png")), None)
     left, right = st.columns([3, 2], gap="large")
     if picture:
-        left.image(session.content(run_id, picture) or b"", width="stretch", alt=_("The mesh"))
+        with left:
+            show.picture(session.file_url(run_id, picture), _("The mesh"))
     with right, st.container(border=True, gap="xsmall"):
         for name, value in mesh_numbers((session.result(run_id) or {}).get("mesh") or {}):
             title, figure = st.columns([3, 2])

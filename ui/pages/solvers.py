@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui import desk, session, show
-from ui.forms import Field, fields
+from ui.forms import Field, fields, in_words
 from ui.numbers import number, si, unit_name
 from ui.words import _, human, plain, said
 
@@ -82,8 +82,7 @@ def _passport(solver: dict[str, Any], spoken: dict[str, Any]) -> None:
     _proof(solver["name"], proofs)
     with st.expander(_("What can be set")):
         for kind, schema in solver.get("conditions", {}).items():
-            about = " ".join(str(schema.get("description", "")).split())
-            st.markdown(f"**{plain(human(kind))}** {plain(about)}")
+            st.markdown(f"**{plain(human(kind))}** {plain(in_words(schema.get('description')))}")
             _fields(fields(schema, human(kind)))
         parameters = fields(solver.get("parameters", {}))
         if parameters:
@@ -154,7 +153,7 @@ def _proof(name: str, proofs: list[dict[str, Any]]) -> None:
                 st.markdown(f"{mark} {plain(finding['what'])}")
 
 
-@st.fragment(run_every=2.0)
+@session.live(2.0)
 def _watch(name: str) -> None:
     proof: dict[str, Any] = next(iter(desk.proofs(name)), {})
     if proof.get("state") != "running":

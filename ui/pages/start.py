@@ -85,6 +85,6 @@ def _cards(templates: list[dict[str, Any]]) -> None:
 
 def _picture(template: dict[str, Any]) -> None:
     """The part of a template, as soon as the hub has drawn it: nobody waits for it."""
-    picture = session.faces_picture_if_ready(template["geometry"])
+    picture = session.faces_picture(template["geometry"])
     if picture:
-        st.image(picture, alt=template["title"], width="stretch")
+        show.picture(picture, template["title"])

@@ -197,7 +197,7 @@ def _one(study_id: str) -> None:
     _take_away(study_id)
 
 
-@st.fragment(run_every=2.0)
+@session.live(2.0)
 def _watch(study_id: str) -> None:
     study = session.study(study_id)
     if study is None or study["state"] not in GOING:
@@ -304,7 +304,8 @@ def _plots(study_id: str) -> None:
     for row in range(0, len(names), 2):
         for column, name in zip(st.columns(2), names[row : row + 2], strict=False):
             title = plain(human(name.removeprefix("plots/").rpartition("-")[0]))
-            column.image(session.study_content(study_id, name) or b"", width="stretch", alt=title)
+            with column:
+                show.picture(session.study_file_url(study_id, name), title)
 
 
 def _take_away(study_id: str) -> None:

@@ -181,7 +181,7 @@ def _preview(draft: Draft) -> None:
             st.error(f"{plain(said)}  \n{plain(failure.get('hint') or '')}", icon=":material/error:")
 
 
-@st.fragment(run_every=1.0)
+@session.live(1.0)
 def _watch_preview(run_id: str) -> None:
     run = session.run(run_id)
     if run is None or run["state"] in show.ENDED:

@@ -46,7 +46,7 @@ def choose(draft: Draft, document: dict[str, Any]) -> None:
         draft.case.pop("resources")
     found = _places(document)
     waits = any(place["queue_by"] == "unknown" and not place["queue_said"] for place in found)
-    st.fragment(_table, run_every=AGAIN if waits else None)(document)
+    session.live(AGAIN if waits else None)(_table)(document)
 
 
 def _places(document: dict[str, Any]) -> list[dict[str, Any]]:

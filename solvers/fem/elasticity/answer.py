@@ -21,6 +21,7 @@ from hub.runfolder import Attempt
 from solvers.fem import output
 from solvers.fem.elasticity import loads
 from solvers.fem.elasticity.estimate import estimate
+from solvers.fem.elasticity.local import Local
 from solvers.fem.elasticity.operator import Operator
 from solvers.fem.elasticity.rigid import Loose
 from solvers.fem.elasticity.solved import Solved
@@ -55,10 +56,10 @@ def make(
     recovered = Recovery(part.mesh, lame_of(solved.mu, solved.lmbda)).recover(solved.u)
     nodal = recovered.at_nodes(V)
     stress = output.at_geometry_nodes(part, V, nodal)
-    progress.doing("writing the fields")
-    safe = write_fields(solved, stress, attempt.out / "fields.vtu")
     progress.doing("estimating errors" if solved.bound.params.estimate_errors else "collecting quantities")
     estimated = estimate(solved, recovered, nodal, 2 * balance.strain)
+    progress.doing("writing the fields")
+    safe = write_fields(solved, stress, attempt.out / "fields.vtu", estimated.local)
     progress.doing("")
     memory = part.mesh.comm.allreduce(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     if part.mesh.comm.rank:
@@ -76,10 +77,10 @@ def make(
     )
 
 
-def write_fields(solved: Solved, stress: Reals, file: Path) -> bool:
+def write_fields(solved: Solved, stress: Reals, file: Path, bars: Local | None = None) -> bool:
     """Write ``fields.vtu`` at the nodes of the mesh; True if it has safety factors. Collective.
 
-    stress : (local geometry nodes, 6) [Pa]
+    stress : (local geometry nodes, 6) [Pa]; bars : become fields ``..._error``
     """
     part = solved.part
     equivalent, principals, strength = von_mises(stress), principal(stress), _strength(solved)
@@ -89,11 +90,17 @@ def write_fields(solved: Solved, stress: Reals, file: Path) -> bool:
         "von_mises": equivalent,
         **{f"principal_{i + 1}": principals[:, i] for i in range(3)},
     }
+    if bars is not None:
+        for name, half in (("von_mises_error", bars.von_mises), ("displacement_error", bars.displacement)):
+            fields[name] = output.at_geometry_nodes(part, solved.V, half[:, None])[:, 0]
     safe = bool(part.mesh.comm.allreduce(int(np.isfinite(strength).any()), MPI.MAX))
     if safe:
         # what is hardly stressed has no meaningful factor; a picture needs a number there
         fields["safety_factor"] = strength / np.maximum(equivalent, strength / LARGEST_SAFETY)
         fields["safety_factor"][~np.isfinite(strength)] = LARGEST_SAFETY
+        if bars is not None:  # yield by stress: the wider side of its interval, as for the smallest
+            share = np.minimum(fields["von_mises_error"] / np.maximum(equivalent, 1e-300), 0.9)
+            fields["safety_factor_error"] = fields["safety_factor"] * (1 / (1 - share) - 1)
     output.write(part, fields, file)
     return safe
 

@@ -27,7 +27,7 @@ from mpi4py import MPI
 from hub.case import Wanted
 from hub.figures import Figures
 from hub.result import Quantity, Words
-from solvers.fem.elasticity import singular
+from solvers.fem.elasticity import local, singular
 from solvers.fem.elasticity.conditions import Displacement, ElasticSupport, Fixed, Symmetry
 from solvers.fem.elasticity.goals import Estimator, GoalError, Sampling, tensor_weight
 from solvers.fem.elasticity.solved import Acting, Solved
@@ -66,12 +66,14 @@ class Estimated:
     energy : relative error in the energy norm [-]
     notes : plain statements for the report
     goals : dual problems solved
+    local : bars at every node, where they were asked for
     """
 
     quantities: dict[str, Quantity] = field(default_factory=dict)
     energy: float = 0.0
     notes: list[Words] = field(default_factory=list)
     goals: int = 0
+    local: local.Local | None = None
 
 
 def estimate(
@@ -113,6 +115,8 @@ class _Estimate:
         found |= self._reactions()
         found["strain_energy"] = self._strain_energy()
         found |= self._mass()
+        if self.bars:
+            self.done.local = local.bars(self.tool, self.nodal, self.away, found["max_displacement"].error)
         self.done.goals = self.tool.dual_solves
         return self.done
 

@@ -126,7 +126,7 @@ export class Inside {
   valueAt(place) {
     const g = place.map((p, i) => Math.min(this.counts[i] - 1, Math.max(0, (p - this.origin[i]) / this.spacing[i])));
     const low = g.map((v, i) => Math.min(this.counts[i] - 2, Math.floor(v)));
-    let value = 0, bar = 0, there = 0; // prettier-ignore
+    let value = 0, root = 0, none = false, there = 0; // prettier-ignore
     for (let corner = 0; corner < 8; corner++) {
       let weight = 1;
       const at = low.map((l, i) => {
@@ -136,10 +136,11 @@ export class Inside {
       });
       const k = at[0] + this.counts[0] * (at[1] + this.counts[1] * at[2]);
       value += weight * this.now[k];
-      bar += weight * (this.bars?.[k] ?? 0);
+      root += weight * (this.bars?.[k] ?? 0);
+      none ||= weight > 0 && this.bars?.[k] === 255;
       there += weight * this.arrays.inside[k];
     }
-    return there < 0.5 ? null : { share: value / this.steps, bar: bar / this.steps };
+    return there < 0.5 ? null : { share: value / this.steps, bar: none ? null : (root / 254) ** 2 };
   }
 
   // Where a moved point was before it moved.

@@ -213,7 +213,12 @@ class Part {
       let c = marked.has(id) ? new THREE.Color(marked.get(id)).convertLinearToSRGB().toArray() : PLAIN;
       if (this.picked.has(id)) c = PICKED;
       if (this.hover === id) c = this.picked.has(id) ? [1, 0.68, 0.38] : HOVER;
-      for (let v = first; v < last; v++) colour.array.set([c[0] * 255, c[1] * 255, c[2] * 255], 3 * v);
+      const [r, g, b] = c.map((share) => 255 * share);
+      for (let v = 3 * first; v < 3 * last; v += 3) {
+        colour.array[v] = r;
+        colour.array[v + 1] = g;
+        colour.array[v + 2] = b;
+      }
     });
     colour.needsUpdate = true;
     this.stage.draw();
@@ -242,7 +247,9 @@ class Part {
 
   drawTools() {
     const { words } = this.data;
-    if (this.tools.childElementCount) return;
+    if (this.spoken === words.whole) return;
+    this.spoken = words.whole;
+    this.tools.replaceChildren();
     const button = (text, act, title) => {
       const made = make("button", "", text);
       made.type = "button";

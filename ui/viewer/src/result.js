@@ -73,6 +73,26 @@ class Result {
       if (this.link) linked.set(this.link, (linked.get(this.link) ?? new Set()).add(this));
     }
     if (this.address !== data.address) this.load(data.address);
+    else if (this.head && this.spoken !== data.language) this.speak();
+  }
+
+  // The page speaks another language now: everything written anew, as it was set.
+  speak() {
+    const kept = new Map([...this.tools.querySelectorAll("select, input")].map((e, i) => [i, [e.value, e.checked]]));
+    const ends = [this.from.value, this.to.value].map((text) => text.replace(/[.,]/, this.data.words.decimal));
+    const field = this.field;
+    this.playing = false;
+    this.stage.clearLabels();
+    this.controls();
+    this.choose(field);
+    [...this.tools.querySelectorAll("select, input")].forEach((element, i) => {
+      const [value, checked] = kept.get(i) ?? [element.value, element.checked];
+      if (element.value === value && element.checked === checked) return;
+      Object.assign(element, { value, checked });
+      element.dispatchEvent(new Event(element.type === "range" ? "input" : "change"));
+    });
+    [this.from.value, this.to.value] = ends;
+    this.rescale();
   }
 
   async load(address) {
@@ -80,10 +100,15 @@ class Result {
     const said = make("div", "said", this.data.words.loading);
     this.host.append(said);
     try {
-      const { head, arrays } = await packed(await bytes(address));
+      performance.mark("result-asked");
+      const content = await bytes(address);
+      performance.mark("result-here");
+      const { head, arrays } = await packed(content);
       if (this.address !== address) return;
+      performance.mark("result-unpacked");
       said.remove();
       this.build(head, arrays);
+      performance.mark("result-built");
     } catch (error) {
       said.textContent = `${this.data.words.unreadable} (${error.message})`;
     }
@@ -250,6 +275,7 @@ class Result {
 
   // A field by its number; "film": the one that moves in time.
   choose(number) {
+    this.field = number;
     const filmed = number === "film";
     const scalar = filmed ? this.head.film : this.head.scalars?.[number];
     this.shown = scalar;
@@ -297,6 +323,7 @@ class Result {
   controls() {
     const { words } = this.data;
     const { head } = this;
+    this.spoken = this.data.language;
     this.tools.replaceChildren();
     this.scale.replaceChildren();
     const field = (label, element) => {
@@ -486,6 +513,7 @@ class Result {
     let text = `${this.said(this.shown.low + found.share * (this.shown.high - this.shown.low))} ${this.shown.unit}`;
     const near = (this.head.marks ?? []).find((m) => Math.hypot(...m.at.map((v, i) => v - found.at[i])) < 0.02 * this.stage.size);
     if (near) text += ` · ${near.title?.[language] ?? near.title?.en ?? near.name}: ${near.text}`;
+    else if (this.shown.bar && found.bar === null) text += ` · ${this.data.words.noBar}`;
     else if (this.shown.bar) text = text.replace(/( \S*)$/, ` ± ${this.said(+(found.bar * this.shown.bar).toPrecision(2))}$1`);
     this.stage.label(found.shownAt ?? found.at, text, "label probe");
     this.stage.draw();
@@ -550,7 +578,7 @@ class Result {
     const { position, value } = mesh.geometry.attributes;
     const at = [0, 1, 2].map((i) => head.low[i] + (position.array[3 * corner + i] / 65535) * (head.high[i] - head.low[i]));
     const bars = this.film?.visible ? null : this.arrays[this.shown.array.replace("scalar", "bar")];
-    return { corner, at, share: value.array[corner] / 65535, bar: bars ? bars[corner] / 65535 : 0 };
+    return { corner, at, share: value.array[corner] / 65535, bar: bars?.[corner] === 255 ? null : ((bars?.[corner] ?? 0) / 254) ** 2 };
   }
 
   turnOthers() {

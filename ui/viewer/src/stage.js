@@ -17,11 +17,23 @@ export function hasWebGL() {
   }
 }
 
+// Whether a processor draws in the place of a graphics card: then every sample of a pixel is paid for.
+function drawnBySoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const more = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(more ? more.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
 export class Stage {
   constructor(host) {
     this.host = host;
-    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true, stencil: true, preserveDrawingBuffer: true });
-    this.renderer.setPixelRatio(Math.min(2, devicePixelRatio));
+    const software = drawnBySoftware();
+    this.renderer = new THREE.WebGLRenderer({
+      antialias: !software, alpha: true, stencil: true, preserveDrawingBuffer: true,
+    }); // prettier-ignore
+    this.renderer.setPixelRatio(software ? 1 : Math.min(2, devicePixelRatio));
     this.canvas = this.renderer.domElement;
     this.canvas.tabIndex = 0;
     this.labels = make("div", "labels");
