@@ -84,3 +84,12 @@ def test_a_film_holds_every_moment_of_its_section(vortex, tmp_path: Path) -> Non
         assert film.values[k] == pytest.approx((1 + k) * film.points[:, 0], abs=1e-6)
     with pytest.raises(ValueError, match="no field 'speed'"):
         inside.Film.of(tmp_path / "moving.vtkhdf", view("moving", "speed"))
+
+
+def test_bars_are_never_packed_narrower_and_none_stays_none() -> None:
+    values = np.array([0.0, 1e-6, 0.3, 2.0, np.nan])
+    codes = packed._bars(values, 2.0)
+    assert codes[-1] == 255
+    back = 2.0 * (codes[:-1] / 254.0) ** 2
+    assert (back >= values[:-1] * (1 - 1e-12)).all()
+    assert back[2] < 0.3 * 1.03
