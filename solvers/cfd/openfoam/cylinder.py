@@ -1,6 +1,7 @@
 """The channel with a cylinder of the DFG benchmarks in OpenFOAM: hexahedra graded by hand, laminar, as well as it can.
 
-Steady by simpleFoam (SIMPLEC), unsteady by pimpleFoam with one outer iteration and BDF2 (PISO). Central differences.
+Steady by simpleFoam (SIMPLEC), unsteady by icoFoam or by pimpleFoam with one outer iteration, both PISO with BDF2.
+Central differences. The pressure at the cylinder is drawn out to the wall from the two cells next to it.
 Geometry and boundary conditions: M. Schaefer, S. Turek, Notes Numer. Fluid Mech. 52 (1996) 547-566.
 """
 
@@ -22,7 +23,9 @@ from solvers.cfd.openfoam.iterate import Tail
 
 RADIUS, HEIGHT, NU = 0.05, 0.41, 1e-3
 #: Half the side of the square around the cylinder that is meshed in rings.
-SQUARE = 0.13
+SQUARE = 0.1
+#: How many times as thick the outermost ring is as the innermost.
+RINGS = 4.0
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,19 @@ class Run:
     seconds: float
 
 
-def solve(channel: Channel, fineness: int, case: Path, dt: float | None = None, tolerance: float = 1e-6) -> Run:
-    """Mesh with 2 `fineness` cells along a quarter of the cylinder, solve, measure. Raises StageError."""
+def solve(
+    channel: Channel, fineness: int, case: Path, dt: float | None = None, tolerance: float = 1e-6, name: str = ""
+) -> Run:
+    """Mesh with 2 `fineness` cells along a quarter of the cylinder, solve, measure. Raises StageError.
+
+    name : the program; simpleFoam or pimpleFoam if not given
+    """
+    name = name or ("pimpleFoam" if channel.until else "simpleFoam")
     case.mkdir(parents=True)
     write_dictionary(case / "system" / "blockMeshDict", block_mesh(channel, fineness))
-    _write(channel, case, dt, tolerance)
+    _write(channel, case, fineness, dt, tolerance)
     meshing = _timed(case, "blockMesh")
-    seconds = _timed(case, "pimpleFoam" if channel.until else "simpleFoam")
+    seconds = _timed(case, name)
     force = np.array([row[:4] for row in Tail(case / "postProcessing" / "forces").rows()])
     if channel.until:
         force = force[force[:, 0] > 1e-3]
@@ -86,10 +95,12 @@ def solve(channel: Channel, fineness: int, case: Path, dt: float | None = None, 
     cd, cl = (float(c[:, k].max()) if channel.until else float(c[-1, k]) for k in (0, 1))
     with next((case / "postProcessing" / "ends").rglob("p")).open() as stream:
         *_, last = (line for line in stream if not line.startswith("#"))
-    front, back = (float(v) for v in last.split()[1:3])
+    p = np.array([float(v) for v in last.split()[1:]]).reshape(2, 2)
+    near, next_to = _rings(channel, fineness)
+    front, back = p[:, 0] + (p[:, 0] - p[:, 1]) * near / (next_to - near)
     cells = _cells(channel, fineness)
-    name = f"{'pimpleFoam' if channel.until else 'simpleFoam'}, {cells} cells" + (f", dt {dt:g}" if dt else "")
-    return Run(name, cells, cd, cl, front - back, meshing, seconds)
+    label = f"{name}, {cells} cells" + (f", dt {dt:g}" if dt else "")
+    return Run(label, cells, cd, cl, float(front - back), meshing, seconds)
 
 
 def _timed(case: Path, name: str) -> float:
@@ -120,9 +131,17 @@ def _counts(channel: Channel, n: int) -> dict[str, int]:
         "ring": round(1.3 * q),
         "before": before,
         "behind": round(2.4 * q),
-        "across": max(3, round(0.07 / side * 1.3)),
+        "across": max(3, round((0.2 - SQUARE) / side * 1.3)),
         "deep": round(1.5 * q) if channel.deep else 1,
     }
+
+
+def _rings(channel: Channel, n: int) -> tuple[float, float]:
+    """Distance of the middles of the first two cells from the cylinder, before and behind it [m]."""
+    k = _counts(channel, n)["ring"]
+    growth = RINGS ** (1 / (k - 1))
+    first = (SQUARE - RADIUS) * (growth - 1) / (growth**k - 1)
+    return first / 2, first * (1 + growth / 2)
 
 
 def _cells(channel: Channel, n: int) -> int:
@@ -149,9 +168,9 @@ def block_mesh(channel: Channel, n: int) -> dict[str, Any]:
 
     at = lambda i, j: 4 * j + i  # noqa: E731
     square = (at(1, 1), at(2, 1), at(2, 2), at(1, 2))
-    # rings: along the cylinder, then outwards, four times as thick at the square as at the cylinder
+    # rings: along the cylinder, then outwards
     blocks = [
-        block((16 + (i + 1) % 4, 16 + i, square[i], square[(i + 1) % 4]), (k["quarter"], k["ring"]), (1, 4.0))
+        block((16 + (i + 1) % 4, 16 + i, square[i], square[(i + 1) % 4]), (k["quarter"], k["ring"]), (1, RINGS))
         for i in range(4)
     ]
     along = {0: (k["before"], 1 / 1.5), 1: (k["quarter"], 1.0), 2: (k["behind"], 6.0)}
@@ -200,7 +219,7 @@ def block_mesh(channel: Channel, n: int) -> dict[str, Any]:
 # --- case ---------------------------------------------------------------------------------------------------------
 
 
-def _write(channel: Channel, case: Path, dt: float | None, tolerance: float) -> None:
+def _write(channel: Channel, case: Path, n: int, dt: float | None, tolerance: float) -> None:
     ends = {"type": "noSlip"} if channel.deep else {"type": "empty"}
     none = {"type": "zeroGradient"} if channel.deep else {"type": "empty"}
     write_dictionary(case / "0" / "U", {
@@ -220,8 +239,13 @@ def _write(channel: Channel, case: Path, dt: float | None, tolerance: float) -> 
     }, "volScalarField")  # fmt: skip
     write_dictionary(case / "constant" / "transportProperties", {"transportModel": "Newtonian", "nu": NU})
     write_dictionary(case / "constant" / "turbulenceProperties", {"simulationType": "laminar"})
-    middle = HEIGHT / 2 if channel.deep else 0.5
-    places = [[channel.centre - RADIUS, 0.2, middle], [channel.centre + RADIUS, 0.2, middle]]
+    middle = 0.501 * (HEIGHT if channel.deep else 1.0)
+    aside = math.pi / 4 / _counts(channel, n)["quarter"]  # the middle of a cell; the axis runs between two
+    places = [
+        [channel.centre + side * (RADIUS + d) * math.cos(aside), 0.2 + (RADIUS + d) * math.sin(aside), middle]
+        for side in (-1, 1)
+        for d in _rings(channel, n)
+    ]
     every = {"writeControl": "timeStep", "writeInterval": 1, "log": False}
     write_dictionary(case / "system" / "controlDict", {
         "startFrom": "startTime", "startTime": 0, "stopAt": "endTime", "endTime": channel.until or 5000,
@@ -230,8 +254,8 @@ def _write(channel: Channel, case: Path, dt: float | None, tolerance: float) -> 
         "functions": {
             "forces": {"type": "forces", "libs": ['"libforces.so"'], "patches": ["cylinder"], "rho": "rhoInf",
                        "rhoInf": 1, "CofR": [0, 0, 0], **every},
-            "ends": {"type": "patchProbes", "libs": ['"libsampling.so"'], "patches": ["cylinder"],
-                     "fields": ["p"], "probeLocations": places, **every},
+            "ends": {"type": "probes", "libs": ['"libsampling.so"'], "fields": ["p"], "probeLocations": places,
+                     **every},
         },
     })  # fmt: skip
     steady = not channel.until
@@ -252,5 +276,6 @@ def _write(channel: Channel, case: Path, dt: float | None, tolerance: float) -> 
         "SIMPLE": {"consistent": True, "nNonOrthogonalCorrectors": 0,
                    "residualControl": {"U": tolerance, "p": tolerance}},
         "PIMPLE": {"nOuterCorrectors": 1, "nCorrectors": 2, "nNonOrthogonalCorrectors": 0, "momentumPredictor": True},
+        "PISO": {"nCorrectors": 2, "nNonOrthogonalCorrectors": 0},
         "relaxationFactors": {"equations": {"U": 0.9 if steady else 1.0}},
     })  # fmt: skip
