@@ -1,13 +1,12 @@
 """``python -m solvers.cfd.flow.bench [--full] [--only 2D-1 ...]``: the DFG cylinder by OpenFOAM and by Officina.
 
-Each program solves the same problem on its own meshes, from coarse to fine: OpenFOAM on hexahedra graded by hand, with
-simpleFoam (SIMPLEC), icoFoam or pimpleFoam (PISO, BDF2), Officina on triangles and tetrahedra from gmsh. Printed are the errors
-against the published values and the CPU seconds on one core for meshing and solving, the start of the programs left
-out; then how much sooner Officina is as good as OpenFOAM ever was. The error compared is the worst of the quantities,
-each in parts of its own tolerance, so that no lucky crossing of one of them counts.
-
-References: G. Nabh, PhD thesis, Heidelberg 1998, as kept by the FeatFlow group, TU Dortmund (2D-1); V. John,
-Int. J. Numer. Meth. Fluids 44 (2004) 777-788 (2D-3); M. Braack, T. Richter, Comput. Fluids 35 (2006) 372-392 (3D-1Z).
+Each program solves the same problem on its own meshes, from coarse to fine: OpenFOAM on hexahedra graded by hand,
+with simpleFoam (SIMPLEC), icoFoam or pimpleFoam (PISO, BDF2), Officina on triangles and tetrahedra from gmsh. Printed
+are the errors against the published values and the CPU seconds on one core for meshing and solving, the start of the
+programs left out; then how much sooner Officina is as good as OpenFOAM ever was. The error compared is the worst of
+the quantities, each in parts of its own tolerance, so that no lucky crossing of one of them counts. References: G.
+Nabh, PhD thesis, Heidelberg 1998, as kept by the FeatFlow group, TU Dortmund (2D-1); V. John, Int. J. Numer. Meth.
+Fluids 44 (2004) 777-788 (2D-3); M. Braack, T. Richter, Comput. Fluids 35 (2006) 372-392 (3D-1Z).
 """
 
 from __future__ import annotations

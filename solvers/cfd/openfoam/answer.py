@@ -406,7 +406,7 @@ def _verdict(setup: Setup, quantities: dict[str, Quantity]) -> Verdict:
         words = {"en": f"Pressure drop {said['en']}", "it": f"Caduta di pressione {said['it']}"}
     if limit is None:
         for one in (quantities[wanted.name] for wanted in setup.bound.case.quantities):
-            for code, title in (("en", one.title.en), ("it", one.title.it)):
+            for code, title in one.title.items():
                 words[code] += f"; {title} {Figures(code).quantity(one.value, one.unit, one.error)}"
         return Verdict(answer="none", sentence={"en": f"{words['en']}.", "it": f"{words['it']}."})
     allowed = {code: Figures(code).quantity(limit, found.unit) for code in ("en", "it")}
