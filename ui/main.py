@@ -79,7 +79,7 @@ def main() -> None:
 def _foot() -> None:
     me = session.me() or {}
     st.space("medium")
-    left, right = st.columns([4, 1], vertical_alignment="center")
+    left, right = st.columns([2, 1], vertical_alignment="center")
     left.caption(plain(_("{user} · {organisation}", user=me.get("user", ""), organisation=me.get("organisation", ""))))
     st.session_state.setdefault("language", language())
     with right, st.container(horizontal_alignment="right"):

@@ -53,8 +53,9 @@ def _board() -> None:
     names = column_names()
     done = sum(run["column"] == "done" for run in runs)
     st.caption(plain(_("Under way, or ended within a week. Done in that time: {n}.", n=count(done))))
-    for column, name in zip(st.columns(len(COLUMNS), gap="small"), COLUMNS, strict=True):
-        of = [run for run in runs if run["column"] == name]
+    filed = {name: [run for run in runs if run["column"] == name] for name in COLUMNS}
+    widths = [3 if of else 1 for of in filed.values()]  # a card needs room for its words, on a tablet too
+    for column, (name, of) in zip(st.columns(widths, gap="small"), filed.items(), strict=True):
         colour, icon = LOOKS[name]
         with column:
             st.markdown(f":{colour}[{icon}] **{plain(names[name])}** :gray[{len(of)}]")

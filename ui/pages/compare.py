@@ -67,9 +67,10 @@ def _difference(first: dict[str, Any] | None, other: dict[str, Any] | None) -> s
         return "–"
     gap = float(other["value"]) - float(first["value"])
     text = quantity(gap, "delta_K" if first["unit"] == "K" else str(first["unit"]))
-    if first["value"] and first["unit"] != "K":
-        text += f" ({number(100 * gap / abs(float(first['value'])), 2)} %)"
     bars = [q.get("error") for q in (first, other)]
+    certain = abs(float(first["value"])) > float(bars[0] or 0.0)  # in parts of what may be zero nothing is said
+    if certain and first["unit"] != "K":
+        text += f" ({number(100 * gap / abs(float(first['value'])), 2)} %)"
     if None not in bars and abs(gap) <= math.fsum(float(b) for b in bars if b is not None):
         text += " · " + _("within the bars")
     return text

@@ -200,7 +200,7 @@ def _condition(
     picked = draft.picked(condition)
     is_open = st.session_state.get(f"{draft.id}.open") == index
     with st.container(border=True, key=f"condition-{index + 1}"):
-        head, edit, remove = st.columns([7, 2, 1], vertical_alignment="center")
+        head, edit, remove = st.columns([5, 3, 1], vertical_alignment="center")
         name = plain(condition.get("name") or human(kind))
         head.markdown(f"{SYMBOLS.get(kind, OTHER)} **{name}**  \n:gray[{_summary(draft, condition, picked, faces)}]")
         edit.button(

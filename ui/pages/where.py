@@ -67,6 +67,12 @@ def _table(document: dict[str, Any]) -> None:
         st.caption(plain(_("No time to start is known: {words}", words="; ".join(silent))))
 
 
+def _price(costs: float | None, currency: str) -> str:
+    if costs is None:
+        return "–"
+    return f"< {number(0.01)} {currency}" if 0 < costs < 0.01 else f"{number(costs, 3)} {currency}"
+
+
 def _row(place: dict[str, Any]) -> dict[str, str]:
     costs, energy = place["cost"], place["energy"]
     return {
@@ -76,7 +82,7 @@ def _row(place: dict[str, Any]) -> dict[str, str]:
         _("Solves"): duration(place["seconds"]),
         _("Cores"): count(place["ranks"]),
         _("Memory"): memory(place["memory"]),
-        _("Cost"): f"{number(costs, 3)} {place['currency']}" if costs is not None else "–",
+        _("Cost"): _price(costs, place["currency"]),
         _("Energy"): f"{number(energy, 3)} kWh" if energy is not None else "–",
     }
 

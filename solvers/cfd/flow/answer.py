@@ -158,7 +158,7 @@ def _residuals(residuals: list[tuple[int, float]]) -> Curve:
 
 def _notes(found: Solved) -> tuple[Words, ...]:
     """What is to be said besides. Collective."""
-    notes = [Words(en=d, it=d) for d in found.doubts]
+    notes = list(found.doubts)
     if found.bound.params.turbulence == "wale":
         notes.append(
             Words(
@@ -185,7 +185,7 @@ def _notes(found: Solved) -> tuple[Words, ...]:
 
 
 def verdict(bound: BoundCase, numbers: dict[str, Quantity]) -> Verdict:
-    """The answer in one sentence: each limit of the case, or what most want to know."""
+    """The answer in one sentence: each limit of the case, else what it asks for, else what most want to know."""
     params = bound.params
     outlets = [n for n in numbers if n.startswith("outlet_temperature_") and n[-1].isdigit()]
     coldest = min(outlets, key=lambda n: numbers[n].value, default="")
@@ -220,12 +220,15 @@ def verdict(bound: BoundCase, numbers: dict[str, Quantity]) -> Verdict:
             answer=answer,
             sentence={"en": f"{first[0]}. {'; '.join(said['en'])}.", "it": f"{first[1]}. {'; '.join(said['it'])}."},
         )
-    for name in ("drag", "pressure_drop", "outlet_temperature_1", "heat_1", "max_temperature", "max_speed"):
+    own = [w.name for w in bound.case.quantities if {w.name, f"{w.name}_mean"} & set(numbers)]
+    usual = ("drag", "pressure_drop", "outlet_temperature_1", "heat_1", "max_temperature", "max_speed")
+    most = 3 if own else 2
+    for name in own or usual:
         mean = f"{name}_mean" if f"{name}_mean" in numbers else name
         if mean in numbers:
             q = numbers[mean]
             for code in ("en", "it"):
                 said[code].append(f"{q.title[code]}: {Figures(code).quantity(q.value, q.unit, q.error)}")
-            if len(said["en"]) == 2:
+            if len(said["en"]) == most:
                 break
     return Verdict(answer="none", sentence={code: "; ".join(parts) + "." for code, parts in said.items()})

@@ -11,6 +11,7 @@ from solvers.cfd.flow import boundary as at  # first, for it loads MPI ahead of 
 # isort: split
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
+from hub.result import Words
 from hub.solver import BoundCase, StageError
 from hub.table import Table
 from solvers.cfd.flow.checks import judge_reynolds
@@ -206,11 +207,11 @@ def _meets(file, facets: Reals, slip: Sequence[int]) -> bool:  # type: ignore[no
     return bool(np.isin(facets[:, :2], file.facets[np.isin(file.facet_face, slip)][:, :2]).any())
 
 
-def judge(bound: BoundCase, number: float) -> list[str]:
+def judge(bound: BoundCase, number: float) -> list[Words]:
     """What is doubtful about a Reynolds number. Raises StageError where no honest answer is to be had."""
     doubts = []
     for problem in judge_reynolds(bound, number):
         if problem.severity == "error":
             raise StageError(problem.code, f"This is {problem.found}; {problem.expected}.", problem.todo)
-        doubts.append(str(problem))
+        doubts.append(Words(en=str(problem), it=str(problem)))
     return doubts

@@ -13,6 +13,7 @@ from solvers.cfd.flow import energy, steady, unsteady  # first, for they load MP
 from dolfinx import fem
 from mpi4py import MPI
 
+from hub.result import Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.cfd.flow import checkpoint, driving
@@ -52,7 +53,7 @@ class Solved:
     age: Transport | None = None
     convergence: Convergence | None = None
     reynolds: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    doubts: list[str] = field(default_factory=list)
+    doubts: list[Words] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=dict)
     steps: int = 0
@@ -223,9 +224,15 @@ def _doubt_boussinesq(found: Solved) -> None:
     spread = heat.comm.allreduce(float(np.abs(s).max(initial=0.0)), op=MPI.MAX)
     beta, _ = _lift(found.bound)
     if beta * spread > BOUSSINESQ:
+        far, limit = f"{beta * spread:.2g}", f"{BOUSSINESQ:g}"
         found.doubts.append(
-            f"Temperatures lie up to {spread:.0f} K from where the density is the material's: expansion times that is "
-            f"{beta * spread:.2g}, and the Boussinesq approximation is good below {BOUSSINESQ:g}."
+            Words(
+                en=f"Temperatures lie up to {spread:.0f} K from where the density is the material's: expansion times "
+                f"that is {far}, and the Boussinesq approximation is good below {limit}.",
+                it=f"Le temperature distano fino a {spread:.0f} K da quella a cui vale la densità del materiale: "
+                f"moltiplicato per la dilatazione fa {far.replace('.', ',')}, e l'approssimazione di Boussinesq è "
+                f"buona sotto {limit.replace('.', ',')}.",
+            )
         )
 
 
