@@ -19,9 +19,8 @@ def retain(executor: Anywhere, notices: Notices) -> None:
         far = executor.cluster(name)
         if cluster.retention is None or far is None:
             continue
-        for each in leaving(
-            cluster, executor.home
-        ):  # before it is noted that they are warned, who may be killed between
+        # before it is noted that they are warned: this process may be killed between the two
+        for each in leaving(cluster, executor.home):
             notices.leaving(each.name.rsplit("-", 2)[0])
         for each in warn(cluster, executor.home):
             log.warning("%s: %s leaves in %.1f days", name, each.name, each.days)

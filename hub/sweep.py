@@ -297,7 +297,7 @@ def walk(
     places = {p.key: (p.case or {}).get("resources", {}).get("cluster") for p in sweep.points if p.key}
     left = [k for k in places if sweep.run(k).result is None]
     if any(places[k] == BEST for k in left):
-        chosen = _best(sweep, study, settings)
+        chosen = place_by_rule(sweep, settings)
         places = {k: chosen if place == BEST else place for k, place in places.items()}
     say = tell or (lambda _: None)
     say(sweep.progress())
@@ -310,26 +310,28 @@ def walk(
     return result
 
 
-def _best(sweep: Sweep, study: Study, settings: Settings) -> str:
+def place_by_rule(sweep: Sweep, settings: Settings) -> str:
     """The place that the rule takes for all points that leave the choice to it; it stays chosen.
 
-    A place solves as many of them side by side as it has cores for. This machine, where they fit nowhere: they then end
-    with what is missing.
+    Judged by the point that takes longest, and by how many of them one job's cores solve side by side; a cluster may
+    well do more at once. This machine, where they fit nowhere: they then end with what is missing.
     """
     file = sweep.folder / "place"
     with suppress(OSError):
         return file.read_text()
-    points = [p for p in sweep.points if p.case and p.estimate and p.case["resources"].get("cluster") == BEST]
-    hardest = max(points, key=lambda p: float((p.estimate or {})["seconds"]))
-    assert hardest.case is not None and hardest.estimate is not None
-    given, clusters = hardest.case["resources"], list(load_clusters(settings.home).values())
-    cost = catalogue.describe(hardest.case["solver"]).cost
-    found = places_of(hardest.estimate, cost, clusters, settings, ranks=study.ranks)
-    found = foreseen(found, clusters, settings.home, given, hardest.estimate)
-    room = {HERE: settings.ranks} | {c.name: c.limits.ranks for c in clusters}
-    turns = {name: math.ceil(len(points) / max(1, cores // study.ranks)) for name, cores in room.items()}
-    found = [p.model_copy(update={"seconds": p.seconds * turns[p.cluster]}) for p in found]
-    chosen = choose(found, given.get("prefer") or settings.prefer)
+    study = sweep.study
+    left = [(p.case, p.estimate) for p in sweep.points if p.case and p.estimate]
+    left = [(case, estimate) for case, estimate in left if case.get("resources", {}).get("cluster") == BEST]
+    case, estimate = max(left, key=lambda each: float(each[1]["seconds"]))
+    given, clusters = case["resources"], list(load_clusters(settings.home).values())
+    found = places_of(estimate, catalogue.describe(case["solver"]).cost, clusters, settings, ranks=study.ranks)
+    found = foreseen(found, clusters, settings.home, given, estimate)
+    cores = {HERE: settings.ranks} | {c.name: c.limits.ranks for c in clusters}
+    turns = {name: math.ceil(len(left) / max(1, n // study.ranks)) for name, n in cores.items()}
+    chosen = choose(
+        [p.model_copy(update={"seconds": p.seconds * turns[p.cluster]}) for p in found],
+        given.get("prefer") or settings.prefer,
+    )
     name = chosen.cluster if chosen else HERE
     write_whole(file, name)
     return name

@@ -78,7 +78,8 @@ class Hub:
                 return False
 
         until(up, "the orchestration")
-        [watcher.start() for watcher in self._watchers]
+        for watcher in self._watchers:
+            watcher.start()
 
     def _ask(self) -> None:
         import httpx
@@ -111,14 +112,16 @@ class Hub:
         """What was seen since `mark`, printed: p95 of the answers [s], memory at first and at most [byte]."""
         answers, memory = self.answers[mark[0] :], self.memory[mark[1] :]
         p95 = statistics.quantiles(answers, n=20)[-1] if len(answers) > 1 else float("nan")
-        first, most = memory[0] if memory else 0, max(memory, default=0)
-        print(f"{what:26} {len(answers):5} answers, p95 {1e3 * p95:4.0f} ms, longest {1e3 * max(answers):5.0f} ms;  "
+        first, most, longest = memory[0] if memory else 0, max(memory, default=0), max(answers, default=float("nan"))
+        print(f"{what:26} {len(answers):5} answers, p95 {1e3 * p95:4.0f} ms, longest {1e3 * longest:5.0f} ms;  "
               f"memory {first / 1e6:.0f} MB, at most {(most - first) / 1e6:+.0f} MB", flush=True)  # fmt: skip
-        return {"p95": p95, "longest": max(answers), "memory": first, "growth": most - first}
+        return {"p95": p95, "longest": longest, "memory": first, "growth": most - first}
 
     def stop(self) -> None:
         self._over.set()
-        [watcher.join(60) for watcher in self._watchers if watcher.is_alive()]
+        for watcher in self._watchers:
+            if watcher.is_alive():
+                watcher.join(60)
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
 

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from hub.case import load_data
 from hub.catalogue import package_folder
+from hub.clusters import read as cluster
+from hub.clusters import save
 from hub.convergence import judge, observed_order
 from hub.problem import Refused
 from hub.settings import Settings
 from hub.study import Study, latin_hypercube, load, place, points, read, si_value
 from hub.study_result import StudyResult
-from hub.sweep import Sweep, open_study, retry, walk
+from hub.sweep import Sweep, open_study, place_by_rule, retry, walk
 
 BEAM = package_folder("cases") / "cantilever"
 BASE, _ = load_data(BEAM)
@@ -208,6 +210,20 @@ def test_only_what_failed_is_run_again(walked: tuple[Sweep, Settings, StudyResul
     again = walk(sweep, settings)
     assert again.points[4].state == "failed", "a millisecond is still too short"
     assert stamps == {run: (sweep.run(run).folder / "result.json").stat().st_mtime_ns for run in stamps}
+
+
+@pytest.mark.parametrize(("cores", "chosen"), [(16, "far"), (1, "here")])
+def test_a_rule_takes_one_place_for_all_points_and_stays_with_it(tmp_path: Path, cores: int, chosen: str) -> None:
+    settings = Settings(home=tmp_path / "home", ranks=2).make_home()
+    limits = {"cores": cores, "memory": "64 GB", "time": "1 h"}
+    save(settings.home, cluster({"name": "far", "transport": "local", "scheduler": "none", "limits": limits}))
+    case = {**BASE, "resources": {"cluster": "best", "prefer": "sooner"}}
+    sweep = Sweep(tmp_path / "out", settings.cache)
+    loads = {"path": "conditions[load].value[2]", "values": ["-500 N", "-1 kN", "-2 kN", "-3 kN"]}
+    open_study(sweep, study(case=case, sweep=[loads]), case, BEAM / "beam.step")
+    assert place_by_rule(sweep, settings) == chosen
+    (settings.home / "clusters" / "far.yaml").unlink()
+    assert place_by_rule(sweep, settings) == chosen, "what has begun there is not moved"
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ import dolfinx.fem.petsc as fp
 import ufl
 from dolfinx import fem, la
 from mpi4py import MPI
-from petsc4py import PETSc
 
 from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary
+from solvers.cfd.flow.factors import Factors
 from solvers.cfd.flow.steady import Convergence, Watch, momentum
 from solvers.cfd.flow.transport import Transport
 
@@ -72,6 +72,7 @@ class Coupled:
         self.A = fp.create_matrix(self._jacobian, kind="mpi")
         self._own = tuple(x.dofmap.index_map.size_local * x.dofmap.bs for x in (flow.V, flow.Q, heat.S))
         self._free = self._unheld(still)
+        self._factors = Factors()
         self.steps = 0
 
     def _areas(self):  # type: ignore[no-untyped-def]
@@ -129,22 +130,7 @@ class Coupled:
         A.assemble()
         rows = np.flatnonzero(~self._free) + A.getOwnershipRange()[0]
         A.zeroRows(rows.astype(np.int32), 1.0)
-        ksp = PETSc.KSP().create(self.comm)
-        ksp.setOperators(A)
-        ksp.setType("preonly")
-        pc = ksp.getPC()
-        pc.setType("lu")
-        pc.setFactorSolverType("mumps")
-        pc.setFactorSetUpSolverType()
-        factors = pc.getFactorMatrix()
-        factors.setMumpsIcntl(14, 80)  # room for pivots, in per cent
-        b, x = A.createVecLeft(), A.createVecRight()
-        b.array = r
-        ksp.solve(b, x)
-        found = np.split(x.array.copy(), np.cumsum(self._own)[:2])
-        # what several ranks share is not freed when Python lets go of it: without this every step keeps its factors
-        for used in (factors, pc, ksp, b, x):
-            used.destroy()
+        found = np.split(self._factors.solve(A, r), np.cumsum(self._own)[:2])
         self.steps += 1
         return found
 
@@ -173,9 +159,12 @@ class Coupled:
         way = "newton"
         self.lift.value = 1.0
         kept = self._keep()
-        left = self._newton(tolerance)
-        if left is None:
-            way, left = "continuation", self._turned_up(tolerance, kept)
+        try:
+            left = self._newton(tolerance)
+            if left is None:
+                way, left = "continuation", self._turned_up(tolerance, kept)
+        finally:
+            self._factors.free()
         if left is None:
             raise StageError(
                 "no-steady-flow",

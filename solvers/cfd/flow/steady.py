@@ -23,6 +23,7 @@ from petsc4py import PETSc
 
 from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary
+from solvers.cfd.flow.factors import Factors
 
 #: Problem in space up to which factors are quicker than iterations, and up to which they fit [unknowns].
 QUICK, DIRECT = 25_000, 120_000
@@ -96,13 +97,6 @@ def least(boundary: Boundary) -> float:
     return 1e-4 * max(speed**2 * boundary.area, 1e-30)
 
 
-def _free(ksp: PETSc.KSP) -> None:
-    """What several ranks share is not freed when Python lets go of it: without this every step keeps its factors."""
-    pc = ksp.getPC()
-    for used in (pc.getFactorMatrix(), pc, ksp):
-        used.destroy()
-
-
 class Newton:
     """Newton's method with factors (MUMPS) for velocity and pressure together. Collective."""
 
@@ -130,7 +124,7 @@ class Newton:
         self._pin = boundary.closed and self.comm.rank == 0
         self._tangents = self._slip() if self.comm.allreduce(len(boundary.slipping)) else None
         self._push = boundary.push(flow.t)
-        self._factors: PETSc.KSP | None = None
+        self._factors = Factors()
         self.steps = 0
 
     def _slip(self) -> PETSc.Mat:
@@ -193,35 +187,12 @@ class Newton:
         pinned = [A.getOwnershipRange()[0] + self._own[0]] if self._pin else []
         if self.boundary.closed:
             A.zeroRowsColumns(np.array(pinned, dtype=np.int32), 1.0)
-        b = A.createVecLeft()
-        b.array = np.concatenate(r)
-        x = A.createVecRight()
-        known = self._factors is not None
-        for _ in range(2 if known else 1):
-            ksp = self._factors or self._solver(A)
-            ksp.setOperators(A)
-            ksp.solve(b, x)
-            if A is self.A and ksp.getConvergedReason() >= 0:
-                self._factors = ksp  # the next step's matrix has the same pattern, and is analysed already
-                break
-            _free(ksp)
-            self._factors = None
-        found = x.array.copy()
-        for used in (b, x, *([A] if A is not self.A else [])):
-            used.destroy()
+        found = self._factors.solve(A, np.concatenate(r))
+        if A is not self.A:
+            self._factors.free()
+            A.destroy()
         self.steps += 1
         return found[: self._own[0]], found[self._own[0] :]
-
-    def _solver(self, A: PETSc.Mat) -> PETSc.KSP:
-        ksp = PETSc.KSP().create(self.comm)
-        ksp.setOperators(A)
-        ksp.setType("preonly")
-        pc = ksp.getPC()
-        pc.setType("lu")
-        pc.setFactorSolverType("mumps")
-        pc.setFactorSetUpSolverType()
-        pc.getFactorMatrix().setMumpsIcntl(14, 80)  # room for pivots, in per cent
-        return ksp
 
     def _step(self, r: tuple[Reals, Reals], size: float = 1.0) -> None:
         du, dp = self._correct(r)
@@ -235,9 +206,7 @@ class Newton:
         try:
             return self._solve(tolerance, warm)
         finally:
-            if self._factors is not None:
-                _free(self._factors)
-                self._factors = None
+            self._factors.free()
 
     def _solve(self, tolerance: float, warm: bool) -> Convergence:
         flow, dim = self.flow, self.flow.dim

@@ -1,9 +1,8 @@
 // The inside of a result: caps where a section plane cuts the part open, and surfaces of equal value, both from values
 // on an even grid (solvers/post/inside.py).
 import * as THREE from "three";
+import { CLIP_F, CLIP_V, COLOUR } from "./colours.js";
 
-const CLIP_V = "\n#include <clipping_planes_pars_vertex>\n";
-const CLIP_F = "\n#include <clipping_planes_pars_fragment>\n";
 // Where in the grid's texture a point lies, and how far it has moved there; displacements are shares of the largest.
 const AT = `uniform highp sampler3D moves; uniform vec3 origin, pace, counts; uniform float warp;
   vec3 at(vec3 p) { return ((p - origin) / pace + .5) / counts; }
@@ -20,8 +19,8 @@ function texture(data, counts, format) {
 }
 
 export class Inside {
-  // uniforms: those of the skin, shared; colour: GLSL of `coloured(v)`; skin: the closed surface that is cut
-  constructor(head, arrays, uniforms, colour, skin) {
+  // uniforms: those of the skin, shared; skin: the closed surface that is cut
+  constructor(head, arrays, uniforms, skin) {
     const { origin, spacing, counts, steps } = head.inside;
     Object.assign(this, { arrays, origin, spacing, counts, steps, skin });
     this.size = Math.hypot(...head.high.map((v, i) => v - head.low[i]));
@@ -44,13 +43,13 @@ export class Inside {
       counts: { value: new THREE.Vector3(...counts) },
       level: { value: 0.5 },
     };
-    this.buildCap(colour);
-    this.buildLevel(colour);
+    this.buildCap();
+    this.buildLevel();
   }
 
   // What of the skin is left beyond the plane covers a point of the plane an odd number of times exactly where the part
   // is cut: the stencil counts, and the plane is drawn there.
-  buildCap(colour) {
+  buildCap() {
     const count = this.skin.material.clone();
     count.uniforms = this.skin.material.uniforms;
     Object.assign(count, {
@@ -66,7 +65,7 @@ export class Inside {
       stencilFunc: THREE.NotEqualStencilFunc,
       vertexShader: `varying vec3 place;
         void main() { place = (modelMatrix * vec4(position, 1.)).xyz; gl_Position = projectionMatrix * viewMatrix * vec4(place, 1.); }`,
-      fragmentShader: `${colour} ${AT} uniform highp sampler3D values; varying vec3 place;
+      fragmentShader: `${COLOUR} ${AT} uniform highp sampler3D values; varying vec3 place;
         void main() {
           vec3 from = place; // where the point was before it moved
           for (int i = 0; i < 5; i++) from = place - moved(from);
@@ -79,7 +78,7 @@ export class Inside {
     this.cap.visible = this.counter.visible = false;
   }
 
-  buildLevel(colour) {
+  buildLevel() {
     const material = new THREE.ShaderMaterial({
       uniforms: this.uniforms, side: THREE.DoubleSide, clipping: true,
       vertexShader: `${CLIP_V} ${AT} varying vec3 place, seen;
@@ -88,7 +87,7 @@ export class Inside {
           vec4 mvPosition = modelViewMatrix * vec4(position + moved(position), 1.); seen = mvPosition.xyz;
           #include <clipping_planes_vertex>
           gl_Position = projectionMatrix * mvPosition; }`,
-      fragmentShader: `${colour} ${AT} ${CLIP_F} uniform highp sampler3D whole; uniform float level; varying vec3 place, seen;
+      fragmentShader: `${COLOUR} ${AT} ${CLIP_F} uniform highp sampler3D whole; uniform float level; varying vec3 place, seen;
         void main() {
           #include <clipping_planes_fragment>
           if (texture(whole, at(place)).r < .5) discard;

@@ -1,38 +1,11 @@
 // A result to be looked at: fields on the skin and inside, deformation, section, surfaces of equal value, streamlines,
 // what moves in time, values by a click.
 import * as THREE from "three";
+import { CLIP_F, CLIP_V, COLOUR, MAPS, table } from "./colours.js";
 import { bytes, packed } from "./data.js";
+import { Grains } from "./grains.js";
 import { Inside } from "./inside.js";
 import { hasWebGL, make, Stage } from "./stage.js";
-
-// viridis (van der Walt and Smith, matplotlib, CC0), as in the pictures of the report
-const VIRIDIS = [[71, 45, 123], [66, 64, 134], [59, 82, 139], [51, 99, 141], [44, 114, 142], [38, 130, 142],
-  [33, 145, 140], [31, 160, 136], [40, 174, 128], [63, 188, 115], [94, 201, 98], [132, 212, 75], [173, 220, 48],
-  [216, 226, 25], [253, 231, 37]]; // prettier-ignore
-const GREYS = [[40, 40, 40], [240, 240, 240]];
-const COLD_WARM = [[59, 76, 192], [141, 176, 254], [221, 221, 221], [244, 152, 122], [180, 4, 38]]; // K. Moreland, 2009
-const MAPS = { viridis: VIRIDIS, "cold-warm": COLD_WARM, grey: GREYS };
-
-function table(stops) {
-  const pixels = new Uint8Array(1024);
-  for (let i = 0; i < 256; i++) {
-    const at = (i / 255) * (stops.length - 1);
-    const k = Math.min(stops.length - 2, Math.floor(at));
-    for (let j = 0; j < 3; j++) pixels[4 * i + j] = stops[k][j] + (at - k) * (stops[k + 1][j] - stops[k][j]);
-    pixels[4 * i + 3] = 255;
-  }
-  const texture = new THREE.DataTexture(pixels, 256, 1);
-  texture.minFilter = texture.magFilter = THREE.LinearFilter;
-  texture.needsUpdate = true;
-  return texture;
-}
-
-const COLOUR = `uniform sampler2D colours; uniform vec2 range;
-  vec3 coloured(float v) {
-    return texture2D(colours, vec2(clamp((v - range.x) / max(range.y - range.x, 1e-9), .002, .998), .5)).rgb;
-  }`;
-const CLIP_V = "\n#include <clipping_planes_pars_vertex>\n";
-const CLIP_F = "\n#include <clipping_planes_pars_fragment>\n";
 
 const linked = new Map(); // group -> stages that turn together
 
@@ -46,7 +19,7 @@ class Result {
     this.stage = new Stage(this.host);
     this.stage.renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
     this.uniforms = {
-      colours: { value: table(VIRIDIS) }, range: { value: new THREE.Vector2(0, 1) }, warp: { value: 0 },
+      colours: { value: table(MAPS.viridis) }, range: { value: new THREE.Vector2(0, 1) }, warp: { value: 0 },
       low: { value: new THREE.Vector3() }, span: { value: new THREE.Vector3(1, 1, 1) }, pixel: { value: 500 },
       radius: { value: 1 }, kinds: { value: 0 },
     }; // prettier-ignore
@@ -178,11 +151,15 @@ class Result {
       stage.scene.add(this.lines);
     }
     if (arrays.inside && this.skin) {
-      this.inside = new Inside(head, arrays, uniforms, COLOUR, this.skin);
+      this.inside = new Inside(head, arrays, uniforms, this.skin);
       stage.scene.add(...this.inside.parts);
     }
     if (arrays.film_values) this.buildFilm();
-    if (arrays.grain_places) this.buildGrains();
+    if (arrays.grain_places) {
+      this.grains = new Grains(head, arrays, uniforms);
+      stage.scene.add(this.grains);
+      this.moment(head.grains.times.length - 1);
+    }
     stage.resize();
     stage.fit(head.low, head.high);
     this.controls();
@@ -220,55 +197,9 @@ class Result {
     this.stage.draw();
   }
 
-  buildGrains() {
-    const { head, arrays, uniforms } = this;
-    const count = arrays.grain_radii.length;
-    const geometry = new THREE.BufferGeometry();
-    for (const [name, width] of [["position", 3], ["value", 1], ["there", 1]])
-      geometry.setAttribute(name, new THREE.BufferAttribute(
-        name === "there" ? new Uint8Array(count) : new Uint16Array(count * width), width, name !== "there"));
-    geometry.setAttribute("size", new THREE.BufferAttribute(arrays.grain_radii, 1, true));
-    uniforms.radius.value = head.grains.radius;
-    const kinds = head.grains.kinds.length;
-    const span = Math.max(head.grains.high - head.grains.low, 1e-30);
-    const colours = head.grains.colours.map((c) => `vec3(${c.map((v) => (v / 255).toFixed(4))})`);
-    const paint = kinds
-      ? `vec3 paint(float v) { ${head.grains.kinds.slice(0, -1).map((k, i) =>
-          `if (v < ${(((k + head.grains.kinds[i + 1]) / 2 - head.grains.low) / span).toFixed(5)}) return ${colours[i]};`).join(" ")}
-          return ${colours.at(-1)}; }`
-      : "vec3 paint(float v) { return coloured(v); }"; // prettier-ignore
-    const material = new THREE.ShaderMaterial({
-      uniforms: { ...uniforms, range: { value: new THREE.Vector2(0, 1) } }, clipping: true,
-      vertexShader: `${CLIP_V} attribute float value, size, there; uniform vec3 low, span; uniform float pixel, radius;
-        varying float v;
-        void main() {
-          vec4 mvPosition = modelViewMatrix * vec4(low + position * span, 1.); v = value;
-          #include <clipping_planes_vertex>
-          gl_Position = there > .5 ? projectionMatrix * mvPosition : vec4(2., 2., 2., 1.);
-          gl_PointSize = max(1., 2. * pixel * radius * size / -mvPosition.z);
-        }`,
-      fragmentShader: `${COLOUR} ${paint} ${CLIP_F} varying float v;
-        void main() {
-          #include <clipping_planes_fragment>
-          vec2 d = gl_PointCoord * 2. - 1.; float r = dot(d, d); if (r > 1.) discard;
-          gl_FragColor = vec4(paint(v) * (.5 + .5 * sqrt(1. - r)), 1.);
-        }`,
-    }); // prettier-ignore
-    this.grains = new THREE.Points(geometry, material);
-    this.grains.frustumCulled = false;
-    this.stage.scene.add(this.grains);
-    this.moment(head.grains.times.length - 1);
-  }
-
   // The grains at one of the moments.
   moment(k) {
-    const { arrays } = this;
-    const { position, value, there } = this.grains.geometry.attributes;
-    const count = arrays.grain_radii.length;
-    position.array.set(arrays.grain_places.subarray(3 * count * k, 3 * count * (k + 1)));
-    value.array.set(arrays.grain_values.subarray(count * k, count * (k + 1)));
-    there.array.set(arrays.grain_there.subarray(count * k, count * (k + 1)));
-    position.needsUpdate = value.needsUpdate = there.needsUpdate = true;
+    this.grains.moment(k);
     this.now = k;
     this.stage.draw();
   }
