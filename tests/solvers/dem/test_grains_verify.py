@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from solvers.dem.grains.verify import column, fit_janssen, janssen, ring
+from solvers.dem.grains.verify import column, fit_janssen, fit_power, janssen, ring
 
 
 def test_a_law_is_found_again() -> None:
@@ -15,6 +15,15 @@ def test_a_law_is_found_again() -> None:
     assert most == pytest.approx(0.7) and np.abs(left).max() < 1e-6
     # what goes as a power of the weight is not Janssen's law, and shows
     assert np.abs(fit_janssen(weight, 0.9 * weight**0.5)[1]).max() > 0.1
+
+
+def test_an_exponent_and_its_bar() -> None:
+    width, rng = np.array([0.02, 0.024, 0.03]), np.random.default_rng(2)
+    exact = 3.0 * width**2.5
+    assert fit_power(width, exact, 0.01 * exact)[0] == pytest.approx(2.5)
+    found = [fit_power(width, exact * (1 + 0.005 * rng.standard_normal(3)), 0.01 * exact) for _ in range(400)]
+    inside = np.mean([abs(e - 2.5) < bar for e, bar in found])  # a bar of 1 % is two deviations of .5 %
+    assert 0.9 < inside < 1.0
 
 
 def test_a_tube_and_a_filling() -> None:
