@@ -41,6 +41,7 @@ class Solved:
     bodies : the mesh, whole and of the fluid alone; carrier : the velocity on the whole mesh
     reynolds : (speed [m/s], length [m], number) of the largest inlet
     series : name of a quantity -> its values at `times` [s], of an unsteady run
+    passed, lost : of an unsteady run, the largest flow and the largest net flow of all its steps [m3/s]
     """
 
     bound: BoundCase
@@ -57,6 +58,8 @@ class Solved:
     times: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=dict)
     steps: int = 0
+    passed: float = 0.0
+    lost: float = 0.0
 
     def __post_init__(self) -> None:
         self.forces = Forces(self.flow, self.boundary)
@@ -295,6 +298,6 @@ def solve_over_time(
             checkpoint.save(attempt.checkpoint, march, kept, data, name)
 
     unsteady.run(found.flow, found.boundary, settings, each_step=each_step, march=march)
-    found.steps = march.control.step
+    found.steps, found.passed, found.lost = march.control.step, march.control.passed, march.control.lost
     if rises:
         _doubt_boussinesq(found)

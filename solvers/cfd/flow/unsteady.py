@@ -4,8 +4,14 @@ One step: a velocity from the old pressure, with convection by the extrapolated 
 matrix for all components); a pressure change that makes it free of divergence; the velocity so corrected; and the
 pressure, less nu div u, which keeps the order up to walls.
 
-Method: J.-L. Guermond, P. Minev, J. Shen, Comput. Methods Appl. Mech. Eng. 195 (2006) 6011-6045. Wall-adapting eddy
-viscosity: F. Nicoud, F. Ducros, Flow Turbul. Combust. 62 (1999) 183-200.
+The pressure change obeys the product of the discrete divergence, the inverse mass matrix and the discrete gradient, in
+which outlets hold pressures weakly: then what flows in flows out. It is solved by conjugate gradients, whose
+preconditioner is the Laplacian with outlets held by Nitsche's method: the first iteration is the usual projection, and
+more are made until the net flow is gone.
+
+Methods: J.-L. Guermond, P. Minev, J. Shen, Comput. Methods Appl. Mech. Eng. 195 (2006) 6011-6045; P. M. Gresho,
+S. T. Chan, Int. J. Numer. Meth. Fluids 11 (1990) 621-659; J. Nitsche, Abh. Math. Sem. Hamburg 36 (1971) 9-15.
+Wall-adapting eddy viscosity: F. Nicoud, F. Ducros, Flow Turbul. Combust. 62 (1999) 183-200.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from petsc4py import PETSc
 
 from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary
-from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, bicgstab, cg
+from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, bicgstab, cg, dots
 from solvers.cfd.flow.steady import BACKFLOW
 
 #: Relative residual of the velocity and of the pressure change.
@@ -39,6 +45,10 @@ GROWTH, OVER = 2.0, 1.5
 FASTER, SAME = 1.15, 1.05
 #: Rejections in a row that end the run.
 REJECTIONS = 12
+#: What a step may lose or win, as part of the largest flow so far; iterations on the pressure change to get there.
+NET, PROJECTIONS = 1e-7, 60
+#: Of Nitsche's method, over the square of the velocity's degree and one: as stiff as the discrete divergence there.
+PENALTY = 4 / 3
 #: Of the wall-adapting eddy viscosity.
 WALE = 0.5
 
@@ -89,13 +99,18 @@ def differences(dt: float, earlier: Sequence[float]) -> tuple[Reals, Reals]:
 
 @dataclass
 class Controller:
-    """What the choice of the time step remembers. last, earlier : the steps before [s]"""
+    """What a run in time remembers besides its fields.
+
+    last, earlier : the steps before [s]; passed, lost : the largest flow and the largest net flow so far [m3/s]
+    """
 
     dt: float = 0.0
     last: float = 0.0
     earlier: float = 0.0
     step: int = 0
     rejected: int = 0
+    passed: float = 0.0
+    lost: float = 0.0
 
 
 class March:
@@ -103,7 +118,7 @@ class March:
 
     flow : at the end of the last step; before : (nodes, dim) the velocity one step earlier
     control : steps taken and their size
-    courant : of the last step; iterations : of its velocity and its pressure
+    courant : of the last step; iterations : of its velocity and its pressure; net : what it lost [m3/s]
     """
 
     def __init__(self, flow: Flow, boundary: Boundary, settings: Settings) -> None:
@@ -113,7 +128,7 @@ class March:
         q, z = ufl.TrialFunction(flow.Q), ufl.TestFunction(flow.Q)
         dx, low = flow.dx(), flow.dx(2 * flow.degree)
         self.control = Controller()
-        self.courant, self.iterations = 0.0, (0, 0)
+        self.courant, self.iterations, self.net = 0.0, (0, 0), 0.0
         self._carrier, self.eddy = fem.Function(flow.V), fem.Function(fem.functionspace(mesh, ("DG", 0)))
         self.before, self.earlier = (np.zeros_like(flow.u.x.array).reshape(-1, dim) for _ in range(2))
         self._M = Matrix(s * r * low).assemble()
@@ -126,7 +141,6 @@ class March:
             moving += self.eddy * ufl.dot(ufl.grad(s), ufl.grad(r)) * low
         self._A = Matrix(moving)
         self._pressure = Coupling(lambda i: q * r.dx(i) * low, dim)
-        self._gradient = Coupling(lambda i: q.dx(i) * r * low, dim)
         self._divergence = Coupling(lambda i: s.dx(i) * z * low, dim)
         self._Mp = Matrix(q * z * low).assemble()
         self._factors = Factors(self._A)
@@ -153,23 +167,14 @@ class March:
 
     def _pressure_solver(self, q: Any, z: Any, dx: ufl.Measure) -> PETSc.KSP:
         flow, boundary = self.flow, self.boundary
-        A = fp.assemble_matrix(form(ufl.dot(ufl.grad(q), ufl.grad(z)) * dx))
+        out = boundary.ds(boundary.leaving)
+        held = (self._held(z, q) - self._slope(q) * z) * out
+        A = fp.assemble_matrix(form(ufl.dot(ufl.grad(q), ufl.grad(z)) * dx + held))
         A.assemble()
-        out = fem.locate_dofs_topological(flow.Q, flow.dim - 1, boundary.leaving, remote=True)
-        self._open = out.astype(np.int32)
-        first, own = flow.Q.dofmap.index_map.local_range[0], flow.Q.dofmap.index_map.size_local
-        rows = self._open[self._open < own]
+        self._lifts: dict[int, tuple[Reals, Reals]] = {}
+        self._pinned = np.array([0] if boundary.closed and self.comm.rank == 0 else [], dtype=np.int32)
         if boundary.closed:
-            rows = np.array([0] if self.comm.rank == 0 else [], dtype=np.int32)
-        self._set = rows
-        self._lifts = []
-        for outlet in boundary.outlets:
-            at = fem.locate_dofs_topological(flow.Q, flow.dim - 1, boundary.facets[outlet.name], remote=True)
-            x, y = A.createVecRight(), A.createVecLeft()
-            x.array_w[at[at < own]] = 1.0
-            A.mult(x, y)
-            self._lifts.append((at[at < own], y.array.copy()))
-        A.zeroRowsColumns((rows + first).astype(np.int32), 1.0)
+            A.zeroRowsColumns(self._pinned, 1.0)
         A.setOption(PETSc.Mat.Option.SPD, True)
         ksp = PETSc.KSP().create(self.comm)
         ksp.setOperators(A)
@@ -195,6 +200,16 @@ class March:
         ksp.setUp()
         self._b, self._x = A.createVecLeft(), A.createVecRight()
         return ksp
+
+    def _slope(self, q: Any) -> Any:
+        return ufl.dot(ufl.grad(q), ufl.FacetNormal(self.flow.part.mesh))
+
+    def _held(self, z: Any, value: Any) -> Any:
+        """What holds the pressure change at outlets, per area, by the height of the cells over them."""
+        mesh = self.flow.part.mesh
+        height = abs(ufl.JacobianDeterminant(mesh)) / abs(ufl.geometry.FacetJacobianDeterminant(mesh))
+        stiff = fem.Constant(mesh, PENALTY * (self.flow.degree + 1) ** 2)
+        return value * (stiff / height * z - self._slope(z))
 
     def _barycentric(self) -> Reals:
         """(cells, dim + 1, dim) gradients of the barycentric coordinates of the straight cells [1/m]."""
@@ -308,13 +323,10 @@ class March:
         tried = self._velocity(load + push + self._pressure.spread(flow.p.x.array), new)
         if tried < 0:
             return "the equations of the velocity could not be solved"
-        # pressure change
         div = self._divergence.collect(new)
-        change = self._change(-a[0] * div, t)
-        if change is None:
+        phi = self._project(new, boundary.pressures(t) - self._ends, a[0])
+        if phi is None:
             return "the equation of the pressure could not be solved"
-        phi, solves = change
-        self._correct(new, phi, 1 / a[0])
         boundary.impose(new, t)
         speed = self._largest(new)
         before = max(self._largest(u), self._largest(boundary.velocities(t)))
@@ -327,7 +339,9 @@ class March:
         if courant > OVER * limit and self.control.step:
             return f"the flow crossed {courant:.3g} cells in one step"
         # accepted
-        self.courant, self.iterations = courant, (tried, solves)
+        self.courant, self.iterations = courant, (tried, self._projections)
+        self.net, passed = self._passing(new)
+        control.passed, control.lost = max(control.passed, passed), max(control.lost, abs(self.net))
         self.earlier[:], self.before[:] = self.before, u
         u[:] = new
         flow.p.x.array[:] += phi - flow.fluid.nu * self._mass_solved(div)
@@ -379,29 +393,84 @@ class March:
         self._factors.solve(r, y)
         return self._release(y) if len(self.boundary.slipping) else y
 
-    def _change(self, load: Reals, t: float) -> tuple[Reals, int] | None:
-        """The pressure change (nodes of the pressure,) over density, from the load of its equation."""
-        rises = self.boundary.pressures(t) - self._ends
-        for rise, (_, lift) in zip(rises, self._lifts, strict=True):
-            load -= rise * lift
-        load[self._set] = 0.0
-        for rise, (at, _) in zip(rises, self._lifts, strict=True):
-            load[at] = rise
+    def _project(self, new: Reals, rises: Reals, a: float) -> Reals | None:
+        """Makes `new` lose no mass; the pressure change that does it, (nodes of the pressure,) over density.
+
+        rises : of the pressures over density at the outlets; a : weight of the new velocity in its rate [1/s]
+        """
+        phi = np.zeros(len(self.flow.p.x.array))
+        for i in np.flatnonzero(rises):
+            lift, moved = self._lift(int(i))
+            phi += rises[i] * lift
+            new += rises[i] / a * moved
+        limit = a * NET * max(self.control.passed, self._passing(new)[1])
+        r, along, last = -a * self._divergence.collect(new), np.zeros_like(phi), 1.0
+        if self.boundary.closed:
+            # what tables leave of a net flow is taken up at one node
+            r[self._pinned] -= self.comm.allreduce(float(r.sum()), MPI.SUM)
+        for i in range(1, PROJECTIONS + 1):
+            z = self._laplace_solved(r)
+            if z is None:
+                return None
+            (rz,) = dots(self.comm, (r, z[: len(r)]))
+            if rz == 0.0:
+                break
+            along = z + (rz / last if i > 1 else 0.0) * along
+            last = rz
+            moved = self._driven(along)
+            s = self._divergence.collect(moved)
+            c = rz / dots(self.comm, (along[: len(s)], s))[0]
+            phi += c * along
+            new += c / a * moved
+            r -= c * s
+            self._projections = i
+            if abs(self.comm.allreduce(float(r.sum()), MPI.SUM)) <= limit:
+                break
+        else:
+            return None
+        return phi
+
+    def _lift(self, i: int) -> tuple[Reals, Reals]:
+        """Of one outlet's pressure over density: a pressure (nodes of the pressure,), and what both drive."""
+        if i not in self._lifts:
+            outlet, flow = self.boundary.outlets[i], self.flow
+            one, z = fem.Constant(flow.part.mesh, 1.0), ufl.TestFunction(flow.Q)
+            b = fem.assemble_vector(form(self._held(z, one) * self.boundary.ds(self.boundary.facets[outlet.name])))
+            b.scatter_reverse(la.InsertMode.add)
+            lift = self._laplace_solved(b.array[: flow.Q.dofmap.index_map.size_local])
+            assert lift is not None
+            pressures = np.zeros(len(self.boundary.outlets))
+            pressures[i] = 1.0
+            self._lifts[i] = lift, self._driven(lift, self.boundary.pressed(pressures)[: self._own])
+        return self._lifts[i]
+
+    def _passing(self, u: Reals) -> tuple[float, float]:
+        """Of a velocity (nodes, dim): what leaves on the whole, and half of what passes the boundary [m3/s].
+
+        Where nothing passes, rounding is measured by a millionth of what could.
+        """
+        passing = (self.boundary.skin * u)[: self._own]
+        net, whole = self.comm.allreduce(np.array([passing.sum(), np.abs(passing).sum() / 2]))
+        return float(net), max(float(whole), 1e-6 * self.boundary.area * self._largest(u))
+
+    def _laplace_solved(self, load: Reals) -> Reals | None:
+        """(nodes of the pressure,) from a load of its equation, or None."""
         self._b.array = load
+        self._b.array_w[self._pinned] = 0.0
         self._laplace.solve(self._b, self._x)
         if self._laplace.getConvergedReason() < 0:
             return None
         self._scalar.array[: len(load), 0] = self._x.array
-        return self._scalar.update()[:, 0].copy(), self._laplace.getIterationNumber()
+        return self._scalar.update()[:, 0].copy()
 
-    def _correct(self, new: Reals, phi: Reals, tau: float) -> None:
-        """u - tau grad phi in the space of velocities."""
-        b = self._release(-tau * self._gradient.spread(phi))
+    def _driven(self, p: Reals, load: Reals | float = 0.0) -> Reals:
+        """(nodes, dim) what pressures over density accelerate the fluid to; load : (own, dim) of outlets"""
+        b = self._release(self._pressure.spread(p) + load)
         x = np.zeros_like(b)
         scale = float(np.sqrt(self.comm.allreduce(float(np.vdot(b, b)), MPI.SUM)))
         cg(self._applied(self._M), self._inverse_mass, b, x, self.comm, tolerance=TOLERANCE * scale)
         self._work.array[: self._own] = x
-        new += self._work.update()
+        return self._work.update().copy()
 
     def _mass_solved(self, b: Reals) -> Reals:
         """The function of the pressure space whose moments are b."""

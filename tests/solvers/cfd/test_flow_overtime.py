@@ -69,6 +69,28 @@ def test_bars_hold_the_truth_and_are_not_idle(tmp_path: Path) -> None:
     assert np.median(ratios) > 0.1
 
 
+def test_what_flows_in_flows_out_and_a_leak_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, found = pulsating("25 ms", error_bars=False, end_time="0.75 s", average_from="0 s"), {}
+    project = March._project
+
+    def leaks(march: March, new: np.ndarray, *more: float) -> object:
+        change = project(march, new, *more)
+        new[march.boundary.nodes_on(march.boundary.leaving)] *= 1.01
+        return change
+
+    for name in ("tight", "leaking"):
+        (tmp_path / name).mkdir()
+        found[name] = answered(case, MESH, tmp_path / name)
+        monkeypatch.setattr(March, "_project", leaks)
+    tight, leaking = ({check.name: check for check in a.checks}["mass_balance"] for a in found.values())
+    assert tight.passed and tight.value < 1e-6
+    assert not leaking.passed and leaking.value == pytest.approx(0.01, rel=0.1)
+    # what leaves is computed, and no more exact than anything else
+    out, t = found["tight"].quantities, np.linspace(0, 0.75, 31)
+    assert out["flow_1"].error_method == "as given" != out["flow_2"].error_method
+    assert out["flow_2_max"].value == pytest.approx((SPEED * (1 + SWING * np.sin(RATE * t))).max(), rel=1e-3)
+
+
 def test_a_killed_run_has_the_film_of_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = pulsating("25 ms", error_bars=False)
     folders = [tmp_path / name for name in ("whole", "killed", "again")]

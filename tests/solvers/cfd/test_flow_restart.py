@@ -84,8 +84,5 @@ def test_is_watched(mesh: MeshFile, tmp_path: Path) -> None:
         monitor.step(m, {"drag": 1.0})
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert [line["time"] for line in lines] == pytest.approx([0.01 * (i + 1) for i in range(10)])
-    # the first step from rest is of order one; the divergence that projections leave then falls step by step
-    balances = [line["mass_balance"] for line in lines]
-    assert balances == sorted(balances, reverse=True)
-    assert balances[-1] < 1e-2
+    assert max(line["mass_balance"] for line in lines) < 1e-6
     assert attempt.status().values["courant"] == lines[-1]["courant"] > 0
