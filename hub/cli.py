@@ -212,7 +212,9 @@ def _tell(result: Result, target: Path) -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    cluster: Annotated[str | None, typer.Option(help="solve it there (`officina cluster list`)")] = None,
+) -> None:
     """The main job from end to end: a bracket, from its STEP file to the report."""
     from hub.catalogue import templates
     from hub.intake import inspect
@@ -224,7 +226,7 @@ def demo() -> None:
     show_problems(verdict.problems)
     out.print("2. From the part to the answer", style="bold")
     target = Path("out") / "demo"
-    result = _run(case, target, None, None)
+    result = _run(case, target, None, cluster)
     _tell(result, target)
     if result.state == "done":
         out.print("\nOpen the hub in a browser:  ./officina up")

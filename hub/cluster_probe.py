@@ -112,6 +112,23 @@ def _scheduler(cluster: Cluster, way: Transport) -> Iterator[Finding]:
     lines = [line for line in ran.out.decode().splitlines() if line.strip()]
     found = Finding("partition", ran.code == 0 and bool(lines), "; ".join(lines[:3]) or excerpt(ran.err))
     yield found if found.passed else found._replace(todo="`sinfo` on the login node shows the partitions there are.")
+    # without a partition the scheduler takes the one with a star
+    mine = [line for line in lines if cluster.partition or "*" in line.split()[0]] or lines
+    if found.passed and (over := _beyond(cluster, mine)):
+        yield Finding("limits", False, over, "Describe what the partition has: jobs that ask for more wait for ever.")
+
+
+def _beyond(cluster: Cluster, lines: Sequence[str]) -> str:
+    """What the description promises and the partition's kinds of nodes, a line of `sinfo` each, have not."""
+    kinds = [line.split()[2:5] for line in lines if len(line.split()) >= 5]
+    numbers = [[int(re.sub(r"\D.*", "", word) or 0) for word in kind] for kind in kinds]
+    if not numbers:
+        return ""
+    nodes, cores = sum(n for n, _, _ in numbers), max(c for _, c, _ in numbers)
+    memory, limits = max(m for _, _, m in numbers), cluster.limits
+    pairs = ((limits.nodes, nodes, "nodes"), (limits.cores, cores, "cores of a node"),
+             (round(limits.memory / 1e6), round(memory * 1.048576), "MB of a node"))  # fmt: skip
+    return "; ".join(f"{said} {what} are described, there are {real}" for said, real, what in pairs if said > real)
 
 
 def _ranks(cluster: Cluster, way: Transport) -> Finding:

@@ -360,6 +360,8 @@ def _explain(code: int, attempt: Attempt) -> Ended:
     tail = attempt.log_tail(4000)
     if disk_full(attempt.folder) or "No space left on device" in tail or "Errno 28" in tail:
         return Ended("disk-full", "The disk is full.", "Free some room and run again; nothing else is wrong.")
+    if "Fatal error in internal_Init" in tail:  # MPICH's words; the solver has not read its case yet
+        return Ended("lost", "MPI could not start on this machine.", "It is tried again by itself; the log says more.")
     # of a child, of a shell or srun that tells of its child, or named by MPICH's launcher
     number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else _signal_named(tail)
     if number:

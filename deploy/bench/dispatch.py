@@ -1,15 +1,17 @@
-"""``python -m deploy.bench.dispatch [--runs N]``: how fast a hub hands runs to Slurm, and how it answers meanwhile.
+"""``python -m deploy.bench.dispatch [--runs N] [--post N]``: how a hub hands runs to Slurm, and answers meanwhile.
 
 A whole hub (``officina up``) and a one-machine cluster are started on this machine. The jobs are entered as flows enter
 those of solves, by a process that does not carry, first N alike (they go as an array), then N that ask for different
 memory (each by itself). The partition is down, so that what is measured is the handing over; then it is opened and the
-small jobs run to their ends. Rates count from the first job's being entered to Slurm's last number; the hub
-is asked all the time, and its memory (that of all its processes) looked at.
+small jobs run to their ends. With --post so many real runs are entered before by ``POST /runs``, by four at a time.
+Rates count from the first job's being entered to Slurm's last number; the hub is asked all the time, and its memory
+(that of all its processes) looked at.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import signal
@@ -22,12 +24,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from deploy.cluster import output, running
+from hub.case import load_data
+from hub.catalogue import templates
 from hub.client import Client
 from hub.clusters import save
 from hub.executor import Handle, JobState
@@ -150,7 +155,37 @@ def hand_over(hub: Hub, executor: ClusterExecutor, runs: int, alike: bool) -> tu
     return {"rate": rate, **hub.report("  meanwhile", mark)}, handles
 
 
-def measure(folder: Path, runs: int) -> dict[str, Any]:
+def post(hub: Hub, cluster: str, runs: int) -> dict[str, float]:
+    """Enter runs of the cantilever, each with another load, by ``POST /runs``; then see how they get to Slurm."""
+    folder = templates()["cantilever"]
+    case, _ = load_data(folder)
+    file = hub.client.upload(folder / case["geometry"]["file"])["id"]
+    token = hub.settings.token_file.read_text().strip()
+
+    def one(number: int) -> str:
+        mine = copy.deepcopy({**case, "geometry": {"file": file}, "mesh": {"size": "50 mm"}, "quantities": []})
+        mine["conditions"][2]["value"][2] = f"{-1000 - number} N"
+        mine["resources"] = {"cluster": cluster, "ranks": 1, "memory": "1 GB", "time": "5 min"}
+        with Client(hub.settings.url, token) as client:
+            return str(client.submit(mine)["id"])
+
+    mark, begun = hub.since(), time.monotonic()
+    with ThreadPoolExecutor(4) as at_once:
+        made = set(at_once.map(one, range(runs)))
+    seconds = time.monotonic() - begun
+    print(f"{len(made)} entered by POST /runs: {len(made) / seconds:.1f}/s", flush=True)
+    found = {"entered": len(made), "rate": len(made) / seconds, **hub.report("  meanwhile", mark)}
+    mark = hub.since()
+    time.sleep(45)
+    jobs = [n for n in output("squeue", "-h", "-r", "-t", "all", "-o", "%j").split() if n.partition("-")[0] in made]
+    print(f"{len(jobs)} of them at Slurm {seconds + 45:.0f} s after the first was entered", flush=True)
+    found |= {"at_slurm": len(jobs), **{f"staging_{k}": v for k, v in hub.report("  while staged", mark).items()}}
+    for run in made:
+        hub.client.cancel(run)
+    return found
+
+
+def measure(folder: Path, runs: int, posted: int) -> dict[str, Any]:
     """Measure, print and return the figures."""
     figures: dict[str, Any] = {}
     with running(folder / "cluster") as cluster:
@@ -162,6 +197,8 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
             mark = hub.since()
             time.sleep(8)
             figures["idle"] = hub.report("nothing to do", mark)
+            if posted:
+                figures["post"] = post(hub, cluster.name, posted)
             output("scontrol", "update", "partition=main", "state=down")
             figures["array"], first = hand_over(hub, executor, runs, alike=True)
             figures["single"], second = hand_over(hub, executor, runs, alike=False)
@@ -191,9 +228,10 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="officina bench dispatch", description="A hub and Slurm on this machine.")
     parser.add_argument("--runs", type=int, default=500, metavar="N")
+    parser.add_argument("--post", type=int, default=0, metavar="N", help="real runs entered by POST /runs before")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="officina-bench-") as folder:
-        figures = measure(Path(folder), given.runs)
+        figures = measure(Path(folder), given.runs, given.post)
     print(json.dumps({"cores": os.cpu_count(), "runs": given.runs, **figures}))
     return 0
 

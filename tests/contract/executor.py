@@ -221,7 +221,8 @@ class ExecutorContract(ABC):
     # --- true reasons ---
 
     def test_an_exit_without_result_is_a_failure(self, executor: Executor, make: Callable[..., Attempt]) -> None:
-        for program, code in (("sys.exit(0)", "crashed"), ("sys.exit(7)", "crashed")):
+        no_mpi = "print('Abort(5) on node 1: Fatal error in internal_Init_thread: Other MPI error'); sys.exit(15)"
+        for program, code in (("sys.exit(0)", "crashed"), ("sys.exit(7)", "crashed"), (no_mpi, "lost")):
             attempt = make(program)
             self.ended(executor, executor.submit(attempt))
             assert self.failure(attempt).code == code

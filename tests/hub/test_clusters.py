@@ -360,6 +360,16 @@ def test_staff_describe_clusters_and_engineers_choose_them(hub: Hub) -> None:
         assert "nowhere" in http.post("/runs", json={"case": wanted}).text
         run = http.post("/runs", json={"case": {**case, "resources": {"cluster": "basement"}}}).json()
         assert run["estimate"]["cluster"] == "basement" and run["estimate"]["cost"] > 0
+        assert run["estimate"]["queue"] == 0 and run["estimate"]["queue_by"] == "runs"
+        many = {**case, "resources": {"cluster": "basement", "ranks": 5}}
+        refused = http.post("/runs", json={"case": many})
+        assert refused.status_code == 422 and "5 ranks, and there are 4" in refused.text
         assert http.get("/estimates").json() == []
+    with hub.http(staff) as http:
+        assert http.put("/clusters/silent", json={**said, "scheduler": "slurm"}).status_code == 200
+    with hub.http(engineer) as http:
+        run = http.post("/runs", json={"case": {**case, "resources": {"cluster": "silent"}}, "again": True}).json()
+        assert run["estimate"]["cluster"] == "silent" and run["estimate"]["queue_by"] == "unknown"
+        assert "queue" not in run["estimate"], "a wait that nobody knows is not none"
     with hub.http(staff) as http:
         assert http.delete("/clusters/basement").status_code == 204
