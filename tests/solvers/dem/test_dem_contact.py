@@ -1,7 +1,7 @@
 """One contact at a time: the eight tests of Y. C. Chung, J. Y. Ooi, Granular Matter 13 (2011) 643, and closed forms.
 
-References: Hertz's and rigid-body theory as printed; for oblique impacts below full sliding, the values of the paper's
-test 4 (experiments and elastic theory of the sources it names).
+References: Hertz's and rigid-body theory as printed; for oblique impacts below full sliding, values read from the
+paper's plot of test 4.
 """
 
 import math
@@ -128,11 +128,13 @@ def test_3_restitution_of_the_linear_model(restitution) -> None:
 def test_4_oblique_impact(degrees, tangential, spin) -> None:
     """Alumina. Sliding throughout, Coulomb's law alone decides; at 20 degrees and more the paper's values hold to 1 %.
 
-    Below, where the contact sticks first, 1 % of the paper's values is not reached: Mindlin's stiffness without the
-    history of slip gives 1.4 % less at 5, 1.2 % and 1.1 % more at 10 and 15 degrees. (Without growth of the tangential
-    force as the contact grows, which alone keeps energy strictly, it is 10 % less at 5 degrees.) What the paper's own
-    spins say of the velocities, for the moment about the point of contact stays, is met to 1 % there too; at 5 degrees
-    its spin and velocity do not fit each other, and at 80 theory says 123 rad/s.
+    The values are read from the paper's plot of a code with the same law, at the angles where its marks for 5, 10, 15
+    ... degrees seem to be. Where theory is exact, from 30 degrees on, they lie 0.002 too low, and their spins 1 to 3
+    rad/s too high. At 5 degrees the curve falls by 0.05 a degree: the law gives 0.948, as read, at 5 degrees, and 1.4 %
+    less at 5.17. At 10 and 15 degrees it gives 1.2 % and 1.1 % more than was read (1.7 % at 10 if the mark is for 10).
+    Neither steps, nor damping, nor how the spring is cut while it slides comes closer at all three angles at once;
+    tangential springs 5 % softer do at 10 and 15, and miss 5. Without growth of the tangential force as the contact
+    grows, which alone keeps energy strictly, it is 10 % less at 5 degrees.
     """
     angle, radius = math.radians(degrees), 0.0025
     across, down = 3.9 * math.sin(angle), 3.9 * math.cos(angle)
@@ -141,7 +143,7 @@ def test_4_oblique_impact(degrees, tangential, spin) -> None:
     if degrees >= 20:
         assert found == pytest.approx(tangential, rel=0.01)
     else:
-        assert found == pytest.approx(tangential, abs=0.015)
+        assert found == pytest.approx(tangential, rel=0.014)
     if spin:
         assert hit.spin[0, 1] == pytest.approx(spin, rel=0.02)
         assert found == pytest.approx(1 - 0.4 * radius * spin / across, rel=0.01)

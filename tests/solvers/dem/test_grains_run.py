@@ -26,8 +26,9 @@ from solvers.dem.grains.__main__ import Grains
 from solvers.dem.grains.answer import make
 from solvers.dem.grains.machine import build
 from solvers.dem.grains.plan import Plan
-from solvers.fem.elasticity.conditions import PressureMap
+from solvers.fem.elasticity.__main__ import Elasticity
 from tests.solvers.dem.test_grains_case import CASE
+from tests.solvers.fem.grids import grid
 
 FLOOR, SIDES, LID = 0, 1, 2
 
@@ -75,12 +76,6 @@ def test_a_smooth_box_bears_the_weight_on_its_floor(tmp_path: Path) -> None:
     answer, attempt = run(tmp_path, CUP, data)
     weight = 50 * 1200 * math.pi / 6 * 0.008**3 * 9.81
     assert answer.quantities["p"].value * 0.05**2 == pytest.approx(weight, rel=0.02)
-    # what the walls bear is a load that the solver of elastic parts reads
-    load = PressureMap.model_validate({"kind": "pressure_map", "on": "floor", "table": {
-        "csv": (attempt.out / "pressure-p.csv").read_text()}}, context={"si": True})  # fmt: skip
-    p = np.array(load.table.column("p", "Pa"))
-    assert len(p) == 2 and p.mean() * 0.05**2 == pytest.approx(weight, rel=0.05)
-    assert set(load.table.column("z", "m")) == {0.0}
     assert all(check.passed for check in answer.checks), answer.checks
     assert answer.verdict.sentence["it"]
     with h5py.File(attempt.out / "moving.vtkhdf") as h:
@@ -91,6 +86,45 @@ def test_a_smooth_box_bears_the_weight_on_its_floor(tmp_path: Path) -> None:
         assert len(last) == 50 and (last[:, 2] > 0.0035).all() and (last[:, 2] < 0.05).all()
     history = [json.loads(line) for line in (attempt.folder / "history.jsonl").read_text().splitlines()]
     assert history[-1]["grains"] == 50
+
+
+def test_what_grains_press_with_is_a_load_of_the_elastic_plate_below(tmp_path: Path) -> None:
+    """The foot of the plate holds the weight of the grains: Newton's third law through both solvers and the table."""
+    side, parts = 0.05, 8
+    top = grid((parts, parts, 1), lambda x: x * (side, side, 0.005) - (0, 0, 0.005), order=1)
+    floor = top.facets[top.facet_face == 5]  # z1, its normals upwards; the cup's look out, downwards
+    walls = box((0, 0, 0), (side, side, 0.1), floor=False)
+    cup = dataclasses.replace(
+        CUP,
+        points=np.concatenate([walls.points, top.points]),
+        facets=np.concatenate([walls.facets, floor[:, ::-1] + len(walls.points)]),
+        facet_face=np.concatenate([walls.facet_face, np.full(len(floor), FLOOR, np.int32)]),
+    )
+    data = case(settling="0.5 s")
+    data["conditions"][0]["sizes"]["diameter"] = "5 mm"
+    data["conditions"][3]["number"] = 400
+    data["quantities"] = [{"name": "p", "kind": "wall_pressure", "on": "floor"}]
+    answer, attempt = run(tmp_path, cup, data)
+    weight = 400 * 1200 * math.pi / 6 * 0.005**3 * 9.81
+    assert answer.quantities["p"].value * side**2 == pytest.approx(weight, rel=0.02)
+    steel = {"name": "steel", "youngs_modulus": 2e11, "poissons_ratio": 0.3, "density": 8e3, "yield_strength": 2e8}
+    table = {"csv": (attempt.out / "pressure-p.csv").read_text()}
+    plate = {
+        "title": "plate", "geometry": {"file": "part.step"}, "solver": "fem.elasticity",
+        "bodies": [{"material": steel}],
+        "selections": {"foot": {"extreme": "-z"}, "floor": {"extreme": "z"}},
+        "conditions": [{"kind": "fixed", "on": "foot"}, {"kind": "pressure_map", "on": "floor", "table": table}],
+        "quantities": [{"name": "held", "kind": "reaction", "on": "foot", "component": "z"}],
+    }  # fmt: skip
+    solver = Elasticity()
+    bound = solver.bind(read(plate, si=True), si=True)
+    mesh = grid((parts, parts, 1), lambda x: x * (side, side, 0.005) - (0, 0, 0.005))
+    dataclasses.replace(mesh, selections={"foot": [4], "floor": [5]}).write(tmp_path)
+    given = {"mesh.npz": tmp_path / "mesh.npz", "mesh.json": tmp_path / "mesh.json"}
+    elastic = Attempt.create(tmp_path / "plate", {"case.json": solver.in_si(bound)}, given, Job(name="t", argv=("x",)))
+    held = solver.solve(bound, elastic)
+    assert held is not None
+    assert held.quantities["held"].value == pytest.approx(weight, rel=0.05)
 
 
 def test_a_place_inside_a_settled_bed_is_full(tmp_path: Path) -> None:
