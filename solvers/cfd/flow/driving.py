@@ -11,6 +11,7 @@ from solvers.cfd.flow import boundary as at  # first, for it loads MPI ahead of 
 # isort: split
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
+from hub.italian import say
 from hub.result import Words
 from hub.solver import BoundCase, StageError
 from hub.table import Table
@@ -213,5 +214,6 @@ def judge(bound: BoundCase, number: float) -> list[Words]:
     for problem in judge_reynolds(bound, number):
         if problem.severity == "error":
             raise StageError(problem.code, f"This is {problem.found}; {problem.expected}.", problem.todo)
-        doubts.append(Words(en=str(problem), it=str(problem)))
+        expected = f"{say(problem.found)}; atteso: {say(problem.expected)}"
+        doubts.append(Words(en=str(problem), it=f"{problem.where}: {expected}. {say(problem.todo)}"))
     return doubts

@@ -1,10 +1,14 @@
 """Steady flow in space: Picard's iteration with Anderson's acceleration, each step a linear (Oseen) problem by FGMRES.
 
 All components of the velocity share one scalar matrix, a ninth of Newton's: that outweighs the faster steps of Newton.
-Preconditioner: upper triangular, ILU(0) for the velocity, and for the pressure convection and diffusion in its own
-space (PCD), -Mp^-1 (nu + Fp Ap^-1), with Ap held at the inlet.
+Preconditioner: upper triangular, for the velocity ILU(0), or whole factors once that has failed, and for the pressure
+convection and diffusion in its own space (PCD), -Mp^-1 (nu + Fp Ap^-1), with Ap held at the inlet. In ducts much longer
+than wide the mass matrix alone misses the pressure along them, which works against a drag: walls slow the mean of a
+developed flow at the rate r = 2 nu (walls / volume)^2 (8 nu / R^2 in a pipe), for which -r Ap^-1 is added, with Ap held
+at the outlets.
 
 Methods: H. Elman, D. Silvester, A. Wathen, Finite Elements and Fast Iterative Solvers, 2nd ed., Oxford 2014, ch. 9;
+J. Cahouet, J.-P. Chabard, Int. J. Numer. Methods Fluids 8 (1988) 869-895 (the same for the rate of a step in time);
 S. Pollock, L. Rebholz, M. Xiao, SIAM J. Numer. Anal. 57 (2019) 615-637;
 Y. Saad, SIAM J. Sci. Comput. 14 (1993) 461-469.
 """
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvers.cfd.flow.state import Flow, Reals  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow.state import Flow, Integers, Reals  # first, for it loads MPI ahead of the bindings
 
 # isort: split
 import dolfinx.fem.petsc as fp
@@ -23,7 +27,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from hub.solver import StageError
-from solvers.cfd.flow.boundary import Boundary, Inlet
+from solvers.cfd.flow.boundary import Boundary, Inlet, Outlet, Wall
 from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg
 from solvers.cfd.flow.state import form
 from solvers.cfd.flow.steady import BACKFLOW, Convergence, Watch, least
@@ -34,6 +38,39 @@ INNER, LIMIT, RESTART = 0.1, 300, 60
 DEPTH, STEPS = 5, 120
 #: Growth of the residual over the best so far that calls for damping.
 GROWTH = 10.0
+#: Most nodes of a rank whose block is factorised whole, once an incomplete factorisation has failed.
+WHOLE = 80_000
+
+
+class _Diffusion:
+    """One cycle of multigrid for the Laplacian of pressures, which are held at some of this rank's nodes. Collective.
+
+    held : own nodes; first : number of the first own node among those of all ranks
+    """
+
+    def __init__(self, a: fem.Form, held: Integers, first: int) -> None:
+        A = fp.assemble_matrix(a)
+        A.assemble()
+        A.zeroRowsColumns((held + first).astype(np.int32), 1.0)
+        self._held, self._ksp = held, PETSc.KSP().create(A.comm)
+        self._ksp.setOperators(A)
+        self._ksp.setType("preonly")
+        prefix = "flow_diffusion_"
+        self._ksp.setOptionsPrefix(prefix)
+        options = PETSc.Options()
+        for key, value in {"pc_type": "gamg", "pc_gamg_threshold": 0.02, "mg_levels_ksp_type": "chebyshev",
+                           "mg_levels_pc_type": "jacobi", "mg_levels_ksp_max_it": 3}.items():  # fmt: skip
+            options[prefix + key] = value
+        self._ksp.setFromOptions()
+        self._ksp.setUp()
+        self._b, self._x = A.createVecLeft(), A.createVecRight()
+
+    def inverse(self, r: Reals) -> Reals:
+        """(own,) the inverse, as good as one cycle is, times (own,); zero where pressures are held."""
+        self._b.array = r
+        self._b.array_w[self._held] = 0.0
+        self._ksp.solve(self._b, self._x)
+        return self._x.array
 
 
 class Oseen:
@@ -62,36 +99,31 @@ class Oseen:
         self._own, self._pressures = flow.S.dofmap.index_map.size_local, self._Mp.own
         self._u = Block(flow.S, dim)
         self._push = boundary.push(flow.t)[: self._own] + self._M.times(flow.force.x.array.reshape(-1, dim))
-        self._laplace = self._diffusion(form(ufl.dot(ufl.grad(q), ufl.grad(z)) * low))
+        laplacian = form(ufl.dot(ufl.grad(q), ufl.grad(z)) * low)
+        self._laplace, self._dragged = self._diffusion(laplacian, Inlet), self._diffusion(laplacian, Outlet)
         self._nu, self._rate, self._creeping = nu, 0.0, True
+        self._drag = 2 * nu * self._walls_by_volume() ** 2
         self.krylov = 0
 
-    def _diffusion(self, a: fem.Form) -> PETSc.KSP:
-        """One cycle of multigrid for the Laplacian of pressures, held at the inlet."""
+    def _walls_by_volume(self) -> float:
+        """Area of walls over volume of fluid [1/m]."""
+        boundary, one = self.boundary, fem.Constant(self.boundary.mesh, 1.0)
+        walls = [boundary.facets[c.name] for c in boundary.conditions if isinstance(c, Wall)]
+        skin = boundary.ds(np.unique(np.concatenate([boundary.rest, *walls])).astype(np.int32))
+        area, volume = (
+            self.comm.allreduce(fem.assemble_scalar(form(one * m)), MPI.SUM) for m in (skin, self.flow.dx(1))
+        )
+        return float(area / volume)
+
+    def _diffusion(self, a: fem.Form, held: type) -> _Diffusion:
+        """The Laplacian of pressures, held where conditions of one kind are, or at one node where there are none."""
         flow, boundary = self.flow, self.boundary
-        A = fp.assemble_matrix(a)
-        A.assemble()
-        facets = [boundary.facets[c.name] for c in boundary.conditions if isinstance(c, Inlet)]
-        inlet = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *facets]))
-        at = fem.locate_dofs_topological(flow.Q, flow.dim - 1, inlet, remote=True)
-        first = flow.Q.dofmap.index_map.local_range[0]
+        facets = [boundary.facets[c.name] for c in boundary.conditions if isinstance(c, held)]
+        there = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *facets]))
+        at = fem.locate_dofs_topological(flow.Q, flow.dim - 1, there, remote=True)
         if not self.comm.allreduce(len(at)):
             at = np.array([0] if self.comm.rank == 0 else [], dtype=np.int32)
-        self._inlet = at[at < self._pressures].astype(np.int32)
-        A.zeroRowsColumns((self._inlet + first).astype(np.int32), 1.0)
-        ksp = PETSc.KSP().create(self.comm)
-        ksp.setOperators(A)
-        ksp.setType("preonly")
-        prefix = "flow_diffusion_"
-        ksp.setOptionsPrefix(prefix)
-        options = PETSc.Options()
-        for key, value in {"pc_type": "gamg", "pc_gamg_threshold": 0.02, "mg_levels_ksp_type": "chebyshev",
-                           "mg_levels_pc_type": "jacobi", "mg_levels_ksp_max_it": 3}.items():  # fmt: skip
-            options[prefix + key] = value
-        ksp.setFromOptions()
-        ksp.setUp()
-        self._b, self._x = A.createVecLeft(), A.createVecRight()
-        return ksp
+        return _Diffusion(a, at[at < self._pressures].astype(np.int32), flow.Q.dofmap.index_map.local_range[0])
 
     # --- vectors: own velocities (own, dim) and pressures (own,), one after the other ---
 
@@ -128,16 +160,13 @@ class Oseen:
         return y
 
     def _schur(self, r: Reals) -> Reals:
-        """Mp^-1 (nu + Fp Ap^-1) r."""
+        """(Mp^-1 (nu + Fp Ap^-1) + drag Ap^-1) r."""
         right = (self._nu * r)[:, None].copy()
         if not self._creeping:
-            self._b.array = r
-            self._b.array_w[self._inlet] = 0.0
-            self._laplace.solve(self._b, self._x)
-            right += self._Fp.times(self._x.array[:, None])
+            right += self._Fp.times(self._laplace.inverse(r)[:, None])
         x = self._inverse_mass * right
         cg(self._Mp.times, self._inverse_mass, right, x, self.comm, tolerance=0.0, limit=4)
-        return x[:, 0]
+        return x[:, 0] + self._drag * self._dragged.inverse(r)
 
     # --- linear and nonlinear iterations ---
 
@@ -265,7 +294,12 @@ class Oseen:
                 damping *= 0.7
             self._A.data += damping * self._M.data
             self._factor()
-            change, _ = self._fgmres(-r, INNER)
+            change, reached = self._fgmres(-r, INNER)
+            # convection across large cells leaves an incomplete factorisation without stability
+            if not reached and not self._factors.whole and self.comm.allreduce(self._own, MPI.MAX) <= WHOLE:
+                self._factors.whole = True
+                self._factor()
+                change, _ = self._fgmres(-r, INNER)
             now = self._state()
             states, changes = [*states[-DEPTH:], now], [*changes[-DEPTH:], change]
             self._set(self._accelerated(states, changes))

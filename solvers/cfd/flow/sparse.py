@@ -17,6 +17,9 @@ from solvers.cfd.flow.state import Reals, form  # first, for it loads MPI ahead 
 # isort: split
 from dolfinx import fem, la
 from mpi4py import MPI
+from petsc4py import PETSc
+
+from solvers.cfd.flow import factors
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -206,6 +209,7 @@ class Factors:
     """ILU(0) of the block of a square matrix that this rank owns, with some nodes held.
 
     fixed : (nodes with ghosts,) True where the row is that of the identity
+    whole : whether the block is factorised completely instead, which takes much more memory
     """
 
     def __init__(self, matrix: Matrix) -> None:
@@ -215,6 +219,7 @@ class Factors:
         assert len(on) == matrix.own
         self.diagonal = on.astype(np.int64)
         self.data = np.empty_like(matrix.data)
+        self.whole, self._exact, self._block = False, factors.Factors(), None
 
     def factorise(self, data: Reals, fixed: np.ndarray) -> None:
         rows, columns = self.matrix.rows, self.matrix.columns
@@ -223,10 +228,24 @@ class Factors:
         self.data[out] = 0.0
         held = np.flatnonzero(fixed[: self.matrix.own])
         self.data[self.diagonal[held]] = 1.0
-        _factorise(rows, columns, self.data, self.diagonal, self.matrix.own)
+        if not self.whole:
+            _factorise(rows, columns, self.data, self.diagonal, self.matrix.own)
+            return
+        size, inside = self.matrix.own, columns < self.matrix.own
+        starts = np.append(0, np.cumsum(np.bincount(self.row[inside], minlength=size))).astype(np.int32)
+        csr = starts, columns[inside].astype(np.int32), self.data[inside]
+        if self._block is None:
+            self._block = PETSc.Mat().createAIJ((size, size), csr=csr, comm=PETSc.COMM_SELF)
+        else:
+            self._block.setValuesCSR(*csr)
+        self._block.assemble()
 
     def solve(self, r: Reals, y: Reals) -> Reals:
         """(own, k)"""
+        if self._block is not None:
+            for i in range(y.shape[1]):
+                y[:, i] = self._exact.solve(self._block, r[:, i])
+            return y
         _substitute(self.matrix.rows, self.matrix.columns, self.data, self.diagonal, r, y)
         return y
 

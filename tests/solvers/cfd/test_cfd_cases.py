@@ -156,3 +156,13 @@ def test_steps_in_time_cost() -> None:
         for end in ("1 s", "10 s")
     )
     assert long.seconds(1e4, 1) > 5 * short.seconds(1e4, 1) - 5 * short.start
+
+
+def test_a_doubt_about_the_reynolds_number_is_said_in_italian_too() -> None:
+    from solvers.cfd.flow.driving import judge
+
+    (said,) = judge(bound([IN, OUT]), 3000.0)
+    assert said["it"].startswith(
+        "parameters.regime: un flusso laminare stazionario con numero di Reynolds 3e+03; atteso:"
+    )
+    assert "La risposta vale se il flusso resta laminare" in said["it"]
