@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,9 @@ LARGEST_IN_INCHES = 1.0
 #: A wall thinner than this part of the largest dimension is worth a warning.
 THIN = 1 / 200
 
+
+#: Seconds between looks at a process that may have to stand still.
+PACE = 0.05
 
 Fineness = Literal["coarse", "normal", "fine"]
 
@@ -220,12 +224,18 @@ def open_questions(verdict: GeometryVerdict, geometry: Geometry, domain: str = "
 
 
 def inspect(
-    file: Path, *, unit: str | None = None, limits: Limits | None = None, keep: Path | None = None
+    file: Path,
+    *,
+    unit: str | None = None,
+    limits: Limits | None = None,
+    keep: Path | None = None,
+    pause: Callable[[], bool] | None = None,
 ) -> GeometryVerdict:
     """The verdict on a file. Never raises for what is in the file.
 
     unit : read its numbers in this unit (a key of :data:`METRES`) whatever it says itself
     keep : a folder that receives ``surface.npz``, the part as display triangles, where it could be made
+    pause : while this is true the process stands still
     Raises OSError if the file cannot be read at all.
     """
     limits = limits or Limits()
@@ -247,7 +257,7 @@ def inspect(
         part = here / f"part.{EXTENSION[kind]}"
         shutil.copyfile(file, part)
         (here / "out").mkdir()
-        facts, isolation = _probe(part, here, kind, unit, limits)
+        facts, isolation = _probe(part, here, kind, unit, limits, pause)
         if isinstance(facts, Problem):
             return GeometryVerdict(kind=kind, sha256=digest, bytes=size, isolation=isolation, problems=(facts,))
         surface = here / "out" / "surface.npz"
@@ -257,7 +267,7 @@ def inspect(
 
 
 def _probe(
-    part: Path, here: Path, kind: Kind, unit: str | None, limits: Limits
+    part: Path, here: Path, kind: Kind, unit: str | None, limits: Limits, pause: Callable[[], bool] | None
 ) -> tuple[Facts | Problem, dict[str, str]]:
     """Open the file in a closed process: (what it found or how it ended, how it was closed)."""
     argv = [
@@ -290,7 +300,7 @@ def _probe(
         )
         late = False
         try:
-            code = process.wait(limits.seconds)
+            code = wait(process, limits.seconds, pause)
         except subprocess.TimeoutExpired:
             late, code = True, -signal.SIGKILL
         finally:
@@ -316,6 +326,25 @@ def _probe(
     except (OSError, ValidationError):
         pass
     return _ended(code, "\n".join(said[1:]), limits), isolation
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float, pause: Callable[[], bool] | None = None) -> int:
+    """Wait for the end of the leader of a process group, which stands still while `pause` is true.
+
+    Returns its exit code; raises subprocess.TimeoutExpired after so many seconds in which it could work.
+    """
+    if pause is None:
+        return process.wait(seconds)
+    stands, left = False, seconds
+    while (code := process.poll()) is None:
+        if pause() != stands:
+            stands = not stands
+            os.killpg(process.pid, signal.SIGSTOP if stands else signal.SIGCONT)
+        left -= 0 if stands else PACE
+        if left < 0:
+            raise subprocess.TimeoutExpired(process.args, seconds)
+        time.sleep(PACE)
+    return code
 
 
 def _environment(here: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from hub import catalogue
 from hub.catalogue import package_folder
+from hub.intake import inspect
 from hub.settings import Settings, load
 
 #: What Streamlit is told: nothing leaves this machine, files are taken by the API, sources do not change under it.
@@ -23,7 +24,7 @@ _STREAMLIT = {
     "browser.gatherUsageStats": False,
     "server.headless": True,
     "server.fileWatcherType": "none",
-    "client.toolbarMode": "viewer",
+    "client.toolbarMode": "minimal",  # its menu speaks English only
     "client.showErrorDetails": "none",
     # to look through all objects after each run of a page holds everybody up; Python does it when it is due
     "runner.postScriptGC": False,
@@ -70,6 +71,15 @@ def _warm() -> None:
             catalogue.describe(name)
     gc.collect()
     gc.freeze()
+    _read_a_part()
+
+
+def _read_a_part() -> None:
+    """Look at a part of the house as at an upload: the CAD kernel is read from disk before somebody waits."""
+    part = next((file for folder in catalogue.templates().values() for file in sorted(folder.glob("*.step"))), None)
+    if part is not None:
+        with suppress(OSError):
+            inspect(part)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ HERE = Path(__file__).parent
 def main() -> None:
     st.set_page_config(page_title="Officina", page_icon=str(HERE / "officina.svg"), layout="wide")
     st.html(HERE / "main.css")
+    # "6 more" of a bar that is full is Streamlit's own English; the words here are of our own catalogue
+    more = json.dumps(_("More"), ensure_ascii=False)
+    st.html(f"<style>.rc-overflow-item-rest p::after {{ content: {more} ' \\25be'; }}</style>")
     st.logo(str(HERE / "logo.svg"), size="large", link=None)
     logged_in = session.me() is not None
 

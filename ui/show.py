@@ -52,6 +52,21 @@ def stage_name(stage: str | None) -> str:
     return names.get(stage or "", stage or "")
 
 
+def failure_name(code: str) -> str:
+    """Why a run failed, as staff read it; a code of a case is its customer's matter and stands behind words."""
+    names = {
+        "lost": _("its machine was lost"),
+        "killed": _("ended from outside"),
+        "out-of-memory": _("out of memory"),
+        "disk-full": _("disk full"),
+        "crashed": _("the solver broke down"),
+        "corrupt-result": _("damaged result"),
+        "time-limit": _("out of time"),
+        "diverged": _("no convergence"),
+    }
+    return names.get(code) or _("the case has to be changed ({code})", code=code)
+
+
 def state_badge(state: str) -> None:
     colour, icon = STATES.get(state, ("gray", ":material/help:"))
     st.badge(plain(state_name(state)), icon=icon, color=colour)

@@ -55,7 +55,7 @@ def file(
     unit: AsUnit = None,
 ) -> UploadedFile:
     """A file and the verdict on it."""
-    return _answer(hub, _uploaded(hub, tenant, file_id), unit, wait)
+    return _answer(hub, _uploaded(hub, tenant, file_id), unit, wait, idle=not wait)
 
 
 @router.get("/files/{file_id}/faces.png", response_class=StreamingResponse, responses=CONTENT)
@@ -107,8 +107,8 @@ def _uploaded(hub: Service, tenant: Opener, file_id: str) -> Geometry:
     return hub.geometry(tenant, file_id)
 
 
-def _answer(hub: Service, geometry: Geometry, unit: str | None, wait: float) -> UploadedFile:
-    verdict = hub.verdicts.peek(geometry.sha256, geometry.file, unit, wait)
+def _answer(hub: Service, geometry: Geometry, unit: str | None, wait: float, *, idle: bool = False) -> UploadedFile:
+    verdict = hub.verdicts.peek(geometry.sha256, geometry.file, unit, wait, idle=idle)
     state: Literal["checking", "checked"] = "checking" if verdict is None else "checked"
     return UploadedFile(
         id=geometry.id,

@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from functools import cached_property
@@ -22,6 +24,8 @@ from hub.runfolder import write_whole
 PASSING, RETRY = frozenset({"time-limit", "out-of-memory", "out-of-disk", "crashed"}), 300.0
 #: Files looked at side by side; each has a process of its own.
 WORKERS = 2
+#: Seconds after a look that somebody waited for, in which a browser draws what was found.
+CALM = 2.0
 
 
 class DrawingFailed(Exception):
@@ -34,9 +38,11 @@ class Verdicts:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="intake")
+        self._idle = ThreadPoolExecutor(1, thread_name_prefix="intake-idle")
         self._asked: dict[Path, Future[GeometryVerdict]] = {}
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
+        self._waited_for, self._calm_since = 0, 0.0
 
     @cached_property
     def _version(self) -> Path:
@@ -48,29 +54,56 @@ class Verdicts:
         """Where ``verdict.json`` and, for a part that can be drawn, ``faces.png`` and ``surface.npz`` are."""
         return self._version / sha256 / (unit or "own")
 
-    def ask(self, sha256: str, file: Path, unit: str | None = None) -> Future[GeometryVerdict]:
-        """The verdict on a file, now or later. One look at a time is taken at the same file."""
+    def ask(self, sha256: str, file: Path, unit: str | None = None, *, idle: bool = False) -> Future[GeometryVerdict]:
+        """The verdict on a file, now or later. One look at a time is taken at the same file.
+
+        idle : nobody waits for it yet; whatever somebody waits for goes first
+        """
         folder = self.folder(sha256, unit)
         with self._lock:
             asked = self._asked.get(folder)
+            if asked is not None and not idle and asked.cancel():  # it had not begun: now somebody waits for it
+                asked = None
             if asked is None or (asked.done() and asked.exception()):
                 known = _known(folder / "verdict.json")
                 if known is None:
-                    asked = self._asked[folder] = self._pool.submit(_look, file, unit, folder)
+                    pool, look = (self._idle, self._look_later) if idle else (self._pool, self._look_now)
+                    asked = self._asked[folder] = pool.submit(look, file, unit, folder)
                     asked.add_done_callback(lambda _: self._asked.pop(folder, None))
                 else:
                     asked = Future()
                     asked.set_result(known)
             return asked
 
+    def _look_now(self, file: Path, unit: str | None, folder: Path) -> GeometryVerdict:
+        with self._lock:
+            self._waited_for += 1
+        try:
+            return _look(file, unit, folder)
+        finally:
+            with self._lock:
+                self._waited_for -= 1
+                self._calm_since = time.monotonic() + CALM
+
+    def _look_later(self, file: Path, unit: str | None, folder: Path) -> GeometryVerdict:
+        while self._somebody_waits():
+            time.sleep(intake.PACE)
+        return _look(file, unit, folder, self._somebody_waits)
+
+    def _somebody_waits(self) -> bool:
+        """What nobody waits for stands still meanwhile."""
+        return self._waited_for > 0 or time.monotonic() < self._calm_since
+
     def wait(self, sha256: str, file: Path, unit: str | None, seconds: float) -> GeometryVerdict:
         """Raises TimeoutError."""
         return self.ask(sha256, file, unit).result(timeout=seconds)
 
-    def peek(self, sha256: str, file: Path, unit: str | None, seconds: float) -> GeometryVerdict | None:
-        """The verdict if it is there within `seconds`."""
+    def peek(
+        self, sha256: str, file: Path, unit: str | None, seconds: float, *, idle: bool = False
+    ) -> GeometryVerdict | None:
+        """The verdict if it is there within `seconds`; `idle` as for :meth:`ask`."""
         try:
-            return self.wait(sha256, file, unit, seconds)
+            return self.ask(sha256, file, unit, idle=idle).result(timeout=seconds)
         except NotYet:
             return None
 
@@ -86,11 +119,18 @@ class Verdicts:
             part = folder / f".{os.getpid()}.png"
             argv = [sys.executable, "-m", "solvers.post", "faces", "surface.npz", "verdict.json", part.name]
             try:
-                ran = subprocess.run(
-                    argv, cwd=folder, env=catalogue.environment(), capture_output=True, timeout=60, check=False
-                )
-                if ran.returncode != 0:
-                    raise DrawingFailed(ran.stderr.decode("utf-8", "replace")[-2000:])
+                with tempfile.TemporaryFile() as said:
+                    drawing = subprocess.Popen(
+                        argv, cwd=folder, env=catalogue.environment(), stdout=said, stderr=said, start_new_session=True
+                    )
+                    try:
+                        code = intake.wait(drawing, 60, self._somebody_waits)
+                    finally:
+                        drawing.kill()
+                        drawing.wait()
+                    said.seek(0)
+                    if code != 0:
+                        raise DrawingFailed(said.read().decode("utf-8", "replace")[-2000:])
                 part.replace(folder / "faces.png")
             except subprocess.TimeoutExpired:
                 raise DrawingFailed("the drawing took longer than 60 s") from None
@@ -112,13 +152,13 @@ def _known(file: Path) -> GeometryVerdict | None:
     return None if stale else verdict
 
 
-def _look(file: Path, unit: str | None, folder: Path) -> GeometryVerdict:
+def _look(file: Path, unit: str | None, folder: Path, pause: Callable[[], bool] | None = None) -> GeometryVerdict:
     """Ask the intake; the folder appears whole."""
     part = folder.with_name(f".{folder.name}.{os.getpid()}.{threading.get_ident()}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        verdict = intake.inspect(file, unit=unit, keep=part)
+        verdict = intake.inspect(file, unit=unit, keep=part, pause=pause)
         write_whole(part / "verdict.json", verdict.model_dump_json())
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)

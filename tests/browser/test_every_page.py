@@ -12,7 +12,7 @@ from surfing import Hub, Pages
 
 pytestmark = pytest.mark.timeout(600)
 
-SIZES = {"laptop": (1366, 768), "tablet": (1024, 1366)}
+SIZES = {"laptop": (1366, 768), "tablet": (768, 1024)}
 ADDRESSES = {
     "start": "/", "case": "/case", "runs": "/runs", "studies": "/studies", "clusters": "/clusters",
     "solvers": "/solvers", "compare": "/compare",

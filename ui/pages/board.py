@@ -92,7 +92,7 @@ def _card(run: dict[str, Any]) -> None:
         if run["of"]:
             told.append(f"{run['step']}/{run['of']}")
         if run["failure"]:
-            told.append(str(run["failure"]))
+            told.append(show.failure_name(str(run["failure"])))
         told.append(show.ago(run["started"] or run["created"]))
         st.caption(plain(" · ".join(told)))
         _deeds(run)

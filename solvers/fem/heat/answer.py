@@ -13,6 +13,7 @@ from hub.runfolder import Attempt
 from hub.solver import BoundCase
 from solvers.fem import mesh as fem_mesh
 from solvers.fem import output
+from solvers.fem.heat import local
 from solvers.fem.heat.conditions import Convection, Temperature
 from solvers.fem.heat.conduction import Conduction, Integers, Reals
 from solvers.fem.heat.estimate import Estimator
@@ -62,8 +63,13 @@ def make(bound: BoundCase, part: Part, attempt: Attempt) -> Answer | None:
     done()
     doing(4, "writing the fields")
     T = output.at_geometry_nodes(part, problem.V, theta.x.array[:, None])[:, 0] + problem.level
-    flux = -output.at_geometry_nodes(part, problem.V, estimator.recovered.at_nodes(problem.V)[:, :3])
-    output.write(part, {"temperature": T, "heat_flux": flux}, attempt.out / "fields.vtu")
+    recovered = estimator.recovered.at_nodes(problem.V)[:, :3]
+    flux = -output.at_geometry_nodes(part, problem.V, recovered)
+    temperatures = [q.error for q in quantities.values() if q.unit == "K"]
+    halves = local.bars(estimator, recovered, temperatures)
+    T_error, flux_error = (output.at_geometry_nodes(part, problem.V, half[:, None])[:, 0] for half in halves)
+    fields = {"temperature": T, "temperature_error": T_error, "heat_flux": flux, "heat_flux_error": flux_error}
+    output.write(part, fields, attempt.out / "fields.vtu")
     done()
     memory = 1024 * int(comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
     if comm.rank:

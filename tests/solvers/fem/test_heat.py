@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
 
 from hub.case import read
 from hub.meshfile import MeshFile
@@ -258,6 +260,31 @@ def test_error_bars_cover_the_truth_and_are_not_too_wide(tmp_path: Path) -> None
             widths.append(quantity.error / abs(quantity.value - value))
     assert np.mean(hits) >= 0.9, np.mean(hits)
     assert np.median(widths) <= 5, np.median(widths)
+
+
+def test_bars_at_the_nodes_of_a_tube_hold_the_truth_and_shrink(tmp_path: Path) -> None:
+    """T(r) and q(r) of the tube above, Carslaw and Jaeger 7.2, at every node of the fields that are written."""
+    last = {"temperature": 2.0, "heat_flux": 0.2}
+    for n in (2, 4, 6):
+        _, truth = in_a_tube(n, tmp_path / str(n))
+        reader = vtkXMLUnstructuredGridReader()
+        reader.SetFileName(str(tmp_path / str(n) / "out" / "fields.vtu"))
+        reader.Update()
+        grid = reader.GetOutput()
+        data = grid.GetPointData()
+        r = np.hypot(*vtk_to_numpy(grid.GetPoints().GetData())[:, :2].T)
+        length, heat = math.pi / 2 * 0.03, truth["heat_1"]
+        true = {
+            "temperature": truth["outer"] + heat / (0.2 * length) * np.log(0.05 / r),
+            "heat_flux": heat / length / r,
+        }
+        for name, exact in true.items():
+            values, bar = (vtk_to_numpy(data.GetArray(each)) for each in (name, f"{name}_error"))
+            values = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
+            assert (np.abs(values - exact) <= bar).mean() >= 0.85, (name, n)
+            width = float(np.median(bar / (exact if name == "heat_flux" else 1.0)))
+            assert width < last[name] / 2, (name, n)
+            last[name] = width
 
 
 def test_a_heat_without_limit_gets_no_bar(tmp_path: Path) -> None:

@@ -445,7 +445,8 @@ class Result {
     const near = (this.head.marks ?? []).find((m) => Math.hypot(...m.at.map((v, i) => v - found.at[i])) < 0.02 * this.stage.size);
     if (near) text += ` · ${near.title?.[language] ?? near.title?.en ?? near.name}: ${near.text}`;
     else if (this.shown.bar && found.bar === null) text += ` · ${this.data.words.noBar}`;
-    else if (this.shown.bar) text = text.replace(/( \S*)$/, ` ± ${this.said(+(found.bar * this.shown.bar).toPrecision(2))}$1`);
+    else if (!this.shown.bar) text += ` · ${this.data.words.never}`;
+    else text = text.replace(/( \S*)$/, ` ± ${this.said(+(found.bar * this.shown.bar).toPrecision(2))}$1`);
     this.stage.label(found.shownAt ?? found.at, text, "label probe");
     this.stage.draw();
   }
