@@ -128,7 +128,7 @@ def test_3_restitution_of_the_linear_model(restitution) -> None:
 def test_4_oblique_impact(degrees, tangential, spin) -> None:
     """Alumina. Sliding throughout, Coulomb's law alone decides; at 20 degrees and more the paper's values hold to 1 %.
 
-    The values are read from the paper's plot of a code with the same law, at the angles where its marks for 5, 10, 15
+    The values seem read from the paper's plot, of a code with such a law, at the angles where its marks for 5, 10, 15
     ... degrees seem to be. Where theory is exact, from 30 degrees on, they lie 0.002 too low, and their spins 1 to 3
     rad/s too high. At 5 degrees the curve falls by 0.05 a degree: the law gives 0.948, as read, at 5 degrees, and 1.4 %
     less at 5.17. At 10 and 15 degrees it gives 1.2 % and 1.1 % more than was read (1.7 % at 10 if the mark is for 10).
