@@ -19,7 +19,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from hub import catalogue, pipeline
 from hub.anywhere import Anywhere
 from hub.case import digest
 from hub.case import read as read_case
-from hub.check import Checked, check_cases, ranks_here
+from hub.check import Checked, check_cases
 from hub.clusters import BEST, HERE
 from hub.clusters import load as load_clusters
 from hub.intake import GeometryVerdict, inspect
@@ -45,7 +44,7 @@ from hub.where import choose, foreseen
 from hub.where import places as places_of
 
 #: Seconds between two looks at a job, and between two looks at many.
-LOOK, LOOK_MANY = 0.1, 1.0
+LOOK, LOOK_MANY = 0.05, 1.0
 #: Names of what a study leaves for people, beside ``plots/``.
 PRODUCTS = ("result.json", "table.csv")
 
@@ -348,20 +347,13 @@ def _here(sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, s
             solve_point(str(sweep.folder), key, *rest)
             say(sweep.progress())
         return
-    # while cores are taken one point more stands ready, its program started: none of them is idle between two points
-    ready = int(settings.ranks >= ranks_here())
-    with ThreadPoolExecutor(1) as beside:
-        first = beside.submit(solve_point, str(sweep.folder), keys[0], *rest)  # it meshes while the slots start
-        with _slots(slots + ready) as client:
-            from dask.distributed import as_completed
+    with _slots(slots) as client:
+        from dask.distributed import as_completed
 
-            others = client.map(lambda key: solve_point(str(sweep.folder), key, *rest), keys[1:], pure=False, retries=2)
-            for future in as_completed(others, raise_errors=False):  # type: ignore[no-untyped-call]
-                if future.status == "error":
-                    _note(sweep, future.exception())
-                say(sweep.progress())
-            if error := first.exception():
-                _note(sweep, error)
+        waiting = client.map(lambda key: solve_point(str(sweep.folder), key, *rest), keys, pure=False, retries=2)
+        for future in as_completed(waiting, raise_errors=False):  # type: ignore[no-untyped-call]
+            if future.status == "error":
+                _note(sweep, future)
             say(sweep.progress())
 
 
@@ -405,10 +397,10 @@ def _there(
         executor.close()
 
 
-def _note(sweep: Sweep, error: BaseException) -> None:
+def _note(sweep: Sweep, future: Any) -> None:
     """A slot could not even open a point: that is written down as the point's failure when the study ends."""
     with (sweep.folder / "slots.log").open("a") as log:
-        log.write(f"{excerpt(repr(error))}\n")
+        log.write(f"{excerpt(repr(future.exception()))}\n")
 
 
 @contextmanager
