@@ -29,6 +29,7 @@ from typing import IO, NamedTuple, NoReturn
 
 import psutil
 
+from hub import leftovers
 from hub.runfolder import Attempt, Job, write_whole
 
 #: Seconds between SIGTERM and SIGKILL.
@@ -143,6 +144,7 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
         job = attempt.job()
         held = take_slots(slots, job.ranks) if slots else []
         (entry / "started").touch()
+        leftovers.clear_everywhere()
         started = time.monotonic()
         code = _watch(job, attempt, entry, used)
         if not (attempt.folder / "DONE").exists() and not (attempt.folder / "FAILED").exists():
@@ -162,6 +164,7 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
         with suppress(OSError):
             attempt.fail(error.code, error.message, error.hint)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leftovers.clear()
     reserve.unlink(missing_ok=True)
     with suppress(OSError):
         used |= {"seconds": time.monotonic() - started, "waited": started - claimed}

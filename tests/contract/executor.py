@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from hub import leftovers
 from hub.executor import Executor, ExecutorError, Handle, JobState
 from hub.runfolder import Attempt, Done, Failure, Job
 
@@ -244,6 +245,7 @@ class ExecutorContract(ABC):
         (attempt.folder / "job.json").write_text(job.model_dump_json())
         self.ended(executor, executor.submit(attempt))
         assert self.failure(attempt).code == "killed", attempt.log_tail()
+        assert not leftovers.clear(), "what its ranks left would be read by the next job of the same number"
 
     def test_the_wall_time_holds(self, executor: Executor, make: Callable[..., Attempt]) -> None:
         attempt = make(SLEEP, time=1.0)
