@@ -32,6 +32,8 @@ import psutil
 from hub import leftovers
 from hub.runfolder import Attempt, Job, write_whole
 
+#: What a job says that its scheduler starts a second time: the first start has the claim, whatever became of it.
+AGAIN = "officina: this job was started before"
 #: Seconds between SIGTERM and SIGKILL.
 GRACE = 3.0
 #: Seconds between two looks at memory and time.
@@ -121,6 +123,7 @@ def main_here(entry: Path, attempt: Attempt) -> None:
     this = Process.of(os.getpid())
     assert this is not None
     if not claim(entry, this):
+        print(AGAIN, flush=True)
         sys.exit(76)
     run(entry, attempt, None)
     os._exit(0 if (attempt.folder / "DONE").exists() else 1)

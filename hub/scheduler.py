@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from hub.clusters import Cluster
 from hub.executor import JobState
+from hub.jobrunner import AGAIN
 from hub.runfolder import Failure, Job
 
 #: Minutes that a scheduler gives a job above its own wall time, so that the job ends itself and says so.
@@ -59,6 +60,8 @@ _HOPELESS = {
     "MaxMemPerLimit": "it asks for more memory than is allowed there",
 }
 _MEMORY = re.compile(r"oom[-_]kill event|OOM Killed|exceeded (step|job) memory limit|exceeded memory limit", re.I)
+#: What Slurm writes into the output of a job that runs when somebody cancels it.
+_SIGNALLED = re.compile(r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT")
 #: What ``sbatch --test-only`` says, in UTC because it is asked so.
 _START = re.compile(r"\bto start at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)")
 #: What may still be said better by the scheduler when the runner on the node has said it.
@@ -157,6 +160,8 @@ def why(
         )
     if asked and not (done and name in ("COMPLETED", "ended", "forgotten")):
         return Failure(code="cancelled", message="The run was cancelled.")
+    if name == "CANCELLED" and done and not _SIGNALLED.search(said):
+        return None  # a controller that was killed forgot the start, and cancelled what had ended well meanwhile
     if name == "CANCELLED":
         return Failure(
             code="killed",
@@ -171,6 +176,12 @@ def why(
         return Failure(
             code="lost",
             message=f"The job wrote a result, and {cluster} says that it failed all the same.",
+            hint="It is run again by itself.",
+        )
+    if AGAIN in said:
+        return Failure(
+            code="lost",
+            message=f"{cluster} forgot that the job was running, ended it and started it again.",
             hint="It is run again by itself.",
         )
     tail = next((line for line in reversed(said.strip().splitlines()) if line.strip()), "")

@@ -83,11 +83,12 @@ def test_jobs_outlive_the_login_node(slow: Slow, bench: Bench, machine: OneMachi
 
 
 def test_jobs_outlive_the_controller(bench: Bench, machine: OneMachine) -> None:
+    """Of a start by its backfill scheduler Slurm writes nothing down: what it forgot it then cancels."""
     attempt = bench.attempt("sleep 9; " + SHORT)
     running(bench, attempt)
     handle = bench.executor.find(attempt.job().name)
     assert handle
-    time.sleep(7.5)  # the controller has written it down
+    time.sleep(7.5)
     machine.do("kill", "slurmctld")
     try:
         bench.executor.round()
@@ -96,6 +97,7 @@ def test_jobs_outlive_the_controller(bench: Bench, machine: OneMachine) -> None:
     finally:
         machine.do("start", "slurmctld")
     bench.ended(handle)
+    machine.resume()
     bench.done(attempt)
 
 

@@ -70,18 +70,12 @@ def all_ended(bench: Bench, plans: list[Plan], deadline: float, seed: int) -> No
     front, names = bench.executor, [Handle(p.attempt.job().name) for p in plans]
     while left := [n for n, state in front.poll(names).items() if state is not JobState.ENDED]:
         assert time.monotonic() < deadline, f"seed {seed}: {len(left)} left, {front.record(left[0])}"
-        back_to_work(bench)
+        bench.machine.resume()
         time.sleep(0.5)
     # nodes the controller comes to doubt last are not left to the next test
     while bench.machine.ask("squeue", "-h") and time.monotonic() < deadline:
         time.sleep(0.5)
-    back_to_work(bench)
-
-
-def back_to_work(bench: Bench) -> None:
-    """A controller that gives a number again drains the node that still has it; staff put it back to work."""
-    if "drain" in bench.machine.ask("sinfo", "-h", "-N", "-o", "%T"):
-        bench.machine.ask("scontrol", "update", "nodename=n1,n2", "state=resume")
+    bench.machine.resume()
 
 
 def fresh(attempt: Attempt) -> Attempt:

@@ -7,6 +7,7 @@ import pytest
 from hub import clusters, scheduler
 from hub.executor import JobState
 from hub.farcode import code_archive
+from hub.jobrunner import AGAIN
 from hub.runfolder import Failure, Job
 from hub.scheduler import Word, demand, hopeless, launch, state, until_start, why
 
@@ -37,6 +38,10 @@ def test_success_needs_the_result_and_the_word() -> None:
     assert end("TIMEOUT", done=True) == "time-limit", "a marker alone is not enough: a trap may have written it"
     assert end("NODE_FAIL", done=True) == "lost"
     assert end("FAILED", done=True) == "lost", "the two do not agree: a fresh attempt"
+    assert end("CANCELLED", done=True) == "", "no signal reached it: its controller had forgotten that it ran"
+    told = "slurmstepd-n1: error: *** JOB 14 ON n1 CANCELLED AT 2026-11-29T06:08:59 ***"
+    assert end("CANCELLED", done=True, said=told) == "killed"
+    assert end("FAILED", said=AGAIN) == "lost", "aborted and begun again by a controller that forgot it"
 
 
 def test_who_knows_best_is_believed() -> None:
