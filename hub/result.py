@@ -42,7 +42,8 @@ class Check(_Document):
 
 
 class Verdict(_Document):
-    """The answer in one sentence. `answer`: yes, no, or unclear where the error bar reaches across the limit."""
+    """The answer in one sentence. `answer`: yes, no, or unclear where the error bar reaches across the limit or a check
+    failed."""
 
     answer: Literal["yes", "no", "unclear", "none"]
     sentence: Words
@@ -123,6 +124,20 @@ class Answer(_Document):
     iterations: int = 0
     seconds: dict[str, float] = {}
     peak_memory: int = 0
+
+    def admitting(self) -> Answer:
+        """The same, whose verdict says first which checks failed, and then neither yes nor no."""
+        failed = [check for check in self.checks if not check.passed]
+        if not failed:
+            return self
+        said = self.verdict.sentence
+        titles = {code: ", ".join(f"“{c.title.get(code, c.name)}”" for c in failed) for code in said}
+        sentence: Words = {
+            "en": f"Not proven, for a check failed: {titles['en']}. The numbers alone say: {said['en']}",
+            "it": f"Non dimostrato, verifiche fallite: {titles['it']}. I soli numeri dicono: {said['it']}",
+        }
+        answer = "none" if self.verdict.answer == "none" else "unclear"
+        return self.model_copy(update={"verdict": Verdict(answer=answer, sentence=sentence)})
 
 
 class Result(_Document):

@@ -343,7 +343,7 @@ def _run(solver: Solver, attempt: Attempt) -> int:
         comm.barrier()
         if comm.rank == 0:
             assert answer is not None
-            attempt.write("answer.json", answer.model_dump(mode="json"))
+            attempt.write("answer.json", answer.admitting().model_dump(mode="json"))
             attempt.finish()
         return 0
     except BaseException as error:
