@@ -60,13 +60,16 @@ class Figures:
         return integer + (("," if self.code == "it" else ".") + fraction if fraction else "")
 
     def quantity(self, value: float, si: str, error: float | None = None, *, unit: str = "", digits: int = 4) -> str:
-        """An SI value in the unit people read: ``101.3 ± 4.2 MPa``; the digits follow the error, six at the most."""
+        """An SI value in the unit people read: ``101.3 ± 4.2 MPa``; the digits follow the error, six at the most.
+
+        error : half width of the bar; None for none, 0 for what is given or counted, which has none either
+        """
         scale, offset, sign = self.scale(max(abs(value), error or 0.0), si, unit)
         number = (value - offset) / scale
-        if error is None:
+        if not error:
             return glue(self.number(number, digits=digits), sign)
         bar = abs(error / scale)
-        if bar == 0 or not math.isfinite(bar):
+        if not math.isfinite(bar):
             return glue(f"{self.number(number)} ± {self.number(bar)}", sign)
         # the Particle Data Group's rule: two figures of an error up to 35, else one
         exponent = math.floor(math.log10(bar))

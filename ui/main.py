@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import desk, door, session
+from ui import desk, door, session, show
 from ui.pages import (
     about,
     account,
@@ -39,9 +39,9 @@ def main() -> None:
     st.logo(str(HERE / "logo.svg"), size="large", link=None)
     logged_in = session.me() is not None
 
-    def entry(show: Callable[[], None], name: str, title: str, icon: str, **more: Any) -> Any:
+    def entry(page: Callable[[], None], name: str, title: str, icon: str, **more: Any) -> Any:
         """A page; before the log-in its address leads to the door, and afterwards to where it leads."""
-        return st.Page(show if logged_in else door.log_in, title=title, icon=icon or None, url_path=name, **more)
+        return st.Page(page if logged_in else door.log_in, title=title, icon=icon or None, url_path=name, **more)
 
     pages = {
         "start": entry(start.page, "", _("Start"), ":material/home:", default=True),
@@ -84,7 +84,7 @@ def _foot() -> None:
     me = session.me() or {}
     st.space("medium")
     left, right = st.columns([2, 1], vertical_alignment="center")
-    left.caption(plain(_("{user} · {organisation}", user=me.get("user", ""), organisation=me.get("organisation", ""))))
+    left.caption(plain(" · ".join(show.house(str(me.get(which, ""))) for which in ("user", "organisation"))))
     st.session_state.setdefault("language", language())
     with right, st.container(horizontal_alignment="right"):
         st.segmented_control(

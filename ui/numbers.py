@@ -7,9 +7,9 @@ from typing import Any
 
 from hub.figures import Figures
 from hub.figures import unit_sign as unit_name
-from ui.words import language
+from ui.words import _, language
 
-__all__ = ["count", "duration", "memory", "number", "of_quantity", "quantity", "si", "size", "unit_name"]
+__all__ = ["count", "duration", "known", "memory", "number", "of_quantity", "quantity", "si", "size", "unit_name"]
 
 
 def _figures() -> Figures:
@@ -52,5 +52,13 @@ def memory(size_in_bytes: float) -> str:
 
 
 def of_quantity(found: Mapping[str, Any]) -> str:
-    """One entry of ``result.json``'s quantities as text."""
-    return quantity(float(found["value"]), str(found["unit"]), found.get("error"))
+    """One entry of ``result.json``'s quantities as text; what needs no error bar says why."""
+    text = quantity(float(found["value"]), str(found["unit"]), found.get("error"))
+    return f"{text} ({known(found)})" if known(found) else text
+
+
+def known(found: Mapping[str, Any]) -> str:
+    """Why a quantity has no error at all: it was given, or counted. Empty where it was computed."""
+    if found.get("error") != 0:
+        return ""
+    return _("counted") if found.get("error_method") == "counted" else _("given")

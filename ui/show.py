@@ -67,6 +67,12 @@ def failure_name(code: str) -> str:
     return names.get(code) or _("the case has to be changed ({code})", code=code)
 
 
+def house(name: str) -> str:
+    """The name of an organisation or of a person; that of this machine's own, which nobody gave, in words."""
+    names = {"This machine": _("This machine"), "Administrator": _("Administrator")}
+    return names.get(name, name)
+
+
 def state_badge(state: str) -> None:
     colour, icon = STATES.get(state, ("gray", ":material/help:"))
     st.badge(plain(state_name(state)), icon=icon, color=colour)

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
@@ -134,7 +134,10 @@ def take(browser: Browser, url: str, token: str, names: dict[str, str], out: Pat
             for name, address in ADDRESSES.items():
                 if only and name not in only:
                     continue
-                pages.open(address.format(**names))
+                try:
+                    pages.open(address.format(**names))
+                except Error:  # this machine has gained or lost a network meanwhile
+                    pages.open(address.format(**names))
                 for viewer in page.locator(".viewer").all():
                     viewer.and_(page.locator("[data-ready]")).wait_for(timeout=60_000)
                 page.wait_for_timeout(500)

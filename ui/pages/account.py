@@ -16,7 +16,8 @@ def page() -> None:
     title.title(_("Account"))
     with out:
         door.log_out_button()
-    st.caption(plain(f"{me.get('user', '')} · {me.get('organisation', '')} · {role_name(str(me.get('role', '')))}"))
+    who = [show.house(str(me.get(which, ""))) for which in ("user", "organisation")]
+    st.caption(plain(" · ".join([*who, role_name(str(me.get("role", "")))])))
     left, right = st.columns(2, gap="large")
     with left:
         _wishes()
@@ -84,7 +85,7 @@ def _members(*, admin: bool) -> None:
     me = session.me() or {}
     for member in desk.members():
         name, role, end = st.columns([4, 3, 1], vertical_alignment="center")
-        name.markdown(f":material/person: {plain(member['name'])}")
+        name.markdown(f":material/person: {plain(show.house(member['name']))}")
         role.caption(plain(role_name(member["role"])))
         if admin and member["name"] != me.get("user"):
             end.button(

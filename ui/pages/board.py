@@ -82,7 +82,7 @@ def column_names() -> dict[str, str]:
 
 def _card(run: dict[str, Any]) -> None:
     with st.container(border=True, gap="xsmall", key=f"board-{run['id']}"):
-        st.markdown(f"**{plain(run['organisation'])}**  \n:gray[{plain(run['id'][-8:])}]")
+        st.markdown(f"**{plain(show.house(run['organisation']))}**  \n:gray[{plain(run['id'][-8:])}]")
         facts = [session.solver_titles().get(run["solver"], run["solver"])]
         if run["size"]:
             facts.append(_("{n} unknowns", n=count(run["size"])))
@@ -152,7 +152,7 @@ def _organisations() -> None:
         quota = each["quota"]
         limit = quota["core_hours"]
         row = {
-            _("Organisation"): each["name"],
+            _("Organisation"): show.house(each["name"]),
             _("People"): each["members"],
             _("Runs, 30 days"): each["runs"],
             _("Under way"): each["active"],
@@ -168,7 +168,7 @@ def _organisations() -> None:
         rows.append(row)
     st.dataframe(rows, hide_index=True, width="stretch")
     st.subheader(_("Set a quota"), anchor=False)
-    names = {each["id"]: each["name"] for each in found}
+    names = {each["id"]: show.house(each["name"]) for each in found}
     with st.form("quota", border=True):
         who, limit, anew = st.columns([3, 2, 2], vertical_alignment="bottom")
         chosen = who.selectbox(_("Organisation"), list(names), format_func=lambda i: plain(names[i]))
@@ -194,7 +194,7 @@ def _figures() -> None:
             continue
         row = {
             _("Run"): run["id"][-8:],
-            _("Organisation"): run["organisation"],
+            _("Organisation"): show.house(run["organisation"]),
             _("Solver"): run["solver"],
             _("Where"): _("here") if run["cluster"] in (None, "here") else str(run["cluster"]),
             _("Unknowns"): count(run["size"] or 0),
@@ -215,8 +215,8 @@ def _audit() -> None:
     rows = [
         {
             _("When"): show.stamp(deed["created"]),
-            _("Organisation"): deed["organisation"],
-            _("Who"): deed["user"],
+            _("Organisation"): show.house(deed["organisation"]),
+            _("Who"): show.house(deed["user"]),
             _("What"): deed["event"],
             _("On"): deed["subject"],
         }

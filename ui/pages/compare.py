@@ -71,6 +71,7 @@ def _difference(first: dict[str, Any] | None, other: dict[str, Any] | None) -> s
     certain = abs(float(first["value"])) > float(bars[0] or 0.0)  # in parts of what may be zero nothing is said
     if certain and first["unit"] != "K":
         text += f" ({number(100 * gap / abs(float(first['value'])), 2)} %)"
-    if None not in bars and abs(gap) <= math.fsum(float(b) for b in bars if b is not None):
+    widths = [float(b) for b in bars if b is not None]
+    if len(widths) == 2 and any(widths) and abs(gap) <= math.fsum(widths):
         text += " · " + _("within the bars")
     return text

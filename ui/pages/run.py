@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from ui import desk, session, show, view3d
-from ui.numbers import count, duration, number, of_quantity, si
+from ui import desk, plots, session, show, view3d
+from ui.numbers import count, duration, known, number, quantity, si
 from ui.words import _, human, plain, said
 
 #: What of a solve's results is of use to the pages only.
@@ -186,7 +186,8 @@ def _curves(run_id: str) -> None:
             if name in row and (not log or row[name] > 0) and (not against or against in row)
         ]
         if points:
-            column.vega_lite_chart(_plot(points, human(against) if against else "", log), width="stretch")
+            with column:
+                plots.draw(_plot(points, human(against) if against else "", log), ", ".join(map(human, shown)))
 
 
 def _plot(points: list[dict[str, Any]], title: str, log: bool) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def _answer(run: dict[str, Any]) -> None:
     with right:
         if "view3d.bin" in files:
             view3d.result(session.file_url(run["id"], "view3d.bin"), f"result.{run['id']}")
-        pictures(shown, lambda name: session.file_url(run["id"], name))
+        pictures(result, shown, lambda name: session.file_url(run["id"], name))
     _details(run, result)
 
 
@@ -295,15 +296,16 @@ def quantities(result: dict[str, Any]) -> None:
     for name, found in (result.get("quantities") or {}).items():
         title = said(found.get("title")) or human(name)
         statement = said(found.get("statement"))
-        rows.append((title, of_quantity(found), statement, found.get("error") is None))
+        value = quantity(float(found["value"]), str(found["unit"]), found.get("error"))
+        rows.append((title, value, known(found), statement, found.get("error") is None))
     if not rows:
         st.caption(_("No quantity was asked for."))
         return
     with st.container(border=True, gap="xsmall"):
-        for title, value, statement, bare in rows:
+        for title, value, why, statement, bare in rows:
             name, shown = st.columns([4, 3], vertical_alignment="center")
             name.markdown(plain(title))
-            shown.markdown(f"**{plain(value)}**", text_alignment="right")
+            shown.markdown(f":gray[{plain(why)}] **{plain(value)}**".removeprefix(":gray[] "), text_alignment="right")
             if statement or bare:
                 st.caption(plain(statement or _("without an error bar")))
 
@@ -358,19 +360,21 @@ def _away(run_id: str) -> None:
         st.warning(plain(left["trouble"]))
 
 
-def pictures(names: list[str], url: Callable[[str], str]) -> None:
+def pictures(result: dict[str, Any], names: list[str], url: Callable[[str], str]) -> None:
     if not names:
         return
-    titles = [_picture_title(name) for name in names]
+    plotted = {str(c["name"]).replace("_", "-"): said(c["title"]) for c in result.get("curves") or []}
+    titles = [_picture_title(name, plotted) for name in names]
     for tab, name, title in zip(st.tabs(titles), names, titles, strict=True):
         with tab:
             show.picture(url(name), title)
 
 
-def _picture_title(name: str) -> str:
-    """``pictures/1-von-mises.png`` as ``Von Mises``."""
-    stem = name.removeprefix("pictures/").rpartition(".")[0].lstrip("0123456789-").removeprefix("plot-")
-    return plain(human(stem.replace("-", "_")))
+def _picture_title(name: str, plotted: dict[str, str]) -> str:
+    """``pictures/1-von-mises.png`` as ``Von Mises``; a plot by the title that its curve has."""
+    stem = name.removeprefix("pictures/").rpartition(".")[0].lstrip("0123456789-")
+    curve = plotted.get(stem.removeprefix("plot-")) if stem.startswith("plot-") else None
+    return plain(curve or human(stem.removeprefix("plot-").replace("-", "_")))
 
 
 #: Numbers of a mesh that people look at: title and SI unit.

@@ -31,4 +31,4 @@ def page() -> None:
     with right:
         if "view3d.bin" in files:
             view3d.result(desk.shared_url(key, "view3d.bin"), f"shared.{key[:32]}")
-        run.pictures(found["pictures"], lambda name: desk.shared_url(key, name))
+        run.pictures(result, found["pictures"], lambda name: desk.shared_url(key, name))

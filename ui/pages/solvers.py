@@ -184,7 +184,9 @@ def _work(name: str, spoken: dict[str, Any], proofs: list[dict[str, Any]]) -> No
                 label, key=f"publish-{name}", icon=":material/publish:", type="tertiary",
                 on_click=desk.publish, args=(name, to),
             )  # fmt: skip
-            houses = {each["id"]: each["name"] for each in desk.organisations()} if state != "published" else {}
+            houses = (
+                {each["id"]: show.house(each["name"]) for each in desk.organisations()} if state != "published" else {}
+            )
             if houses:
                 owner = spoken.get("organisation")
                 chosen = st.selectbox(

@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from ui import session, show
-from ui.numbers import count, duration, number, quantity
+from ui import plots, session, show
+from ui.numbers import count, duration, number, of_quantity, quantity
 from ui.words import _, human, plain, said
 
 GOING = ("queued", "running", "cancelling")
@@ -122,7 +122,7 @@ def _sweep(case: dict[str, Any]) -> dict[str, Any] | None:
         options = list(known) if i == 0 else ["", *known]
         cells = st.columns([4, 2, 2, 1.4], vertical_alignment="bottom")
         path = cells[0].selectbox(
-            label, options, format_func=lambda p: f"{_in_words(p)}: {known[p]}" if p else "–", key=f"study.path.{i}"
+            label, options, format_func=lambda p: f"{in_words(p)}: {known[p]}" if p else "–", key=f"study.path.{i}"
         )
         if not path:
             continue
@@ -130,8 +130,7 @@ def _sweep(case: dict[str, Any]) -> dict[str, Any] | None:
         start = cells[1].text_input(_("From"), typed, key=f"study.from.{i}.{path}")
         stop = cells[2].text_input(_("To"), typed, key=f"study.to.{i}.{path}")
         steps = cells[3].number_input(_("Points"), 2, 100, 5, key=f"study.count.{i}")
-        name = _in_words(path) if all(_in_words(path) != a["name"] for a in axes) else path
-        axes.append({"path": path, "name": name[:200], "from": start, "to": stop, "count": int(steps)})
+        axes.append({"path": path, "from": start, "to": stop, "count": int(steps)})
     ready = axes and all(a["from"] and a["to"] and a["from"] != a["to"] for a in axes)
     if not ready:
         st.caption(_("Say from where to where, with units: 1 kN to 5 kN."))
@@ -154,14 +153,29 @@ def _meshes(case: dict[str, Any]) -> dict[str, Any] | None:
     return {"sweep": [{"path": "mesh.size", "values": sizes}], "points": "list", "verdict": "mesh"}
 
 
-def _in_words(path: str) -> str:
-    """``conditions[load].value.magnitude`` as ``load, value``."""
-    parts = re.findall(r"[^.\[\]]+", path)
-    words = [p for p in parts if p not in ("conditions", "parameters", "magnitude")]
-    axis = {"0": "x", "1": "y", "2": "z"}
-    if len(words) > 1 and words[-1] in axis and words[-2] == "value":
-        words[-1] = axis[words[-1]]
-    return ", ".join(w.replace("_", " ") for w in words) or path
+def in_words(path: str) -> str:
+    """``conditions[load].value.magnitude`` as ``load, value``: names as typed, the rest in the reader's language."""
+    parts = [
+        (inside, True) if inside else (outside, False)
+        for inside, outside in re.findall(r"\[([^\[\]]*)\]|([^.\[\]]+)", path)
+        if outside not in ("conditions", "parameters", "magnitude")
+    ]
+    words = [text if typed else lower_first(human(text)) for text, typed in parts]
+    if len(parts) > 1 and parts[-1][0] in ("0", "1", "2") and parts[-2] == ("value", False):
+        words[-1] = "xyz"[int(parts[-1][0])]
+    if len(parts) > 1 and path.startswith("conditions[") and parts[0][0].isdigit():
+        words[0] = f"{_('condition')} {int(parts[0][0]) + 1}"
+    return ", ".join(words) or path
+
+
+def lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _axis_title(axis: dict[str, Any]) -> str:
+    """A title that somebody gave as they typed it; else the place in the case, in words."""
+    title, path = str(axis["title"]), str(axis["path"])
+    return in_words(path) if title == path else title
 
 
 # --- one study ----------------------------------------------------------------------------------------------------
@@ -193,7 +207,7 @@ def _one(study_id: str) -> None:
     _verdict(result)
     _troubles(study, result)
     _table(result)
-    _plots(study_id)
+    _plots(result)
     _take_away(study_id)
 
 
@@ -266,7 +280,7 @@ def _troubles(study: dict[str, Any], result: dict[str, Any]) -> None:
     for point in failed[:20]:
         failure = point.get("failure") or {}
         why = " ".join(str(failure.get(k) or "") for k in ("message", "hint")) or show.state_name(point["state"])
-        values = ", ".join(f"{a['title']} = {v}" for a, v in zip(result["axes"], point["values"], strict=True))
+        values = ", ".join(f"{_axis_title(a)} = {v}" for a, v in zip(result["axes"], point["values"], strict=True))
         lines.append(f"- {plain(values)}: {plain(why)}")
     text = f"**{plain(_('Points without an answer: {n}', n=len(failed)))}**\n" + "\n".join(lines)
     st.error(text, icon=":material/error:")
@@ -289,23 +303,23 @@ def _table(result: dict[str, Any]) -> None:
     rows = []
     for point in result["points"]:
         row: dict[str, Any] = {"": point["number"]}
-        row |= {a["title"]: str(v) for a, v in zip(result["axes"], point["values"], strict=True)}
+        row |= {_axis_title(a): str(v) for a, v in zip(result["axes"], point["values"], strict=True)}
         for name in shown:
             value = point["quantities"].get(name)
-            row[units[name][0]] = quantity(value["value"], value["unit"], value.get("error")) if value else "–"
+            row[units[name][0]] = of_quantity(value) if value else "–"
         same = _("as point {n}", n=point["same_as"]) if point.get("same_as") else ""
         row[_("State")] = show.state_name(point["state"]) + (f", {same}" if same else "")
         rows.append(row)
     st.dataframe(rows, hide_index=True)
 
 
-def _plots(study_id: str) -> None:
-    names = [name for name in session.study_files(study_id) if name.startswith("plots/")]
-    for row in range(0, len(names), 2):
-        for column, name in zip(st.columns(2), names[row : row + 2], strict=False):
-            title = plain(human(name.removeprefix("plots/").rpartition("-")[0]))
+def _plots(result: dict[str, Any]) -> None:
+    curves = result.get("curves") or []
+    for row in range(0, len(curves), 2):
+        for column, curve in zip(st.columns(2), curves[row : row + 2], strict=False):
+            axis = result["axes"][int(curve["name"].rpartition("-")[2]) - 1]
             with column:
-                show.picture(session.study_file_url(study_id, name), title)
+                plots.curve(curve, _axis_title(axis))
 
 
 def _take_away(study_id: str) -> None:

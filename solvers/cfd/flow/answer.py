@@ -179,7 +179,8 @@ def _notes(found: Solved) -> tuple[Words, ...]:
         if across < 6:
             notes.append(
                 Words(en=f"Only {across:.1f} cells lie across the inlet: pressure drops want eight or more.",
-                      it=f"Solo {across:.1f} celle attraverso l'ingresso: per le perdite di carico ne servono otto.")
+                      it=f"Solo {Figures('it').number(across, 1)} celle attraverso l'ingresso: "
+                      "per le perdite di carico ne servono otto.")
             )  # fmt: skip
     return tuple(notes)
 

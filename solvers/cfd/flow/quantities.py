@@ -16,6 +16,7 @@ from dolfinx import fem, geometry
 from mpi4py import MPI
 
 from hub.case import Wanted
+from hub.figures import Figures
 from hub.result import Check, Quantity, Words
 from hub.solver import StageError
 from solvers.cfd.flow import energy
@@ -150,8 +151,8 @@ def _flow(found: Solved) -> Iterator[Asked]:
                     "sottili le celle a parete."))  # fmt: skip
     speed, length, number = found.reynolds
     if number:
-        title = _both(f"Reynolds number of {speed:.4g} m/s and {1e3 * length:.4g} mm",
-                      f"Numero di Reynolds di {speed:.4g} m/s e {1e3 * length:.4g} mm")  # fmt: skip
+        en, it = ([Figures(code).quantity(speed, "m/s"), Figures(code).length(length)] for code in ("en", "it"))
+        title = _both("Reynolds number of {} and {}".format(*en), "Numero di Reynolds di {} e {}".format(*it))
         yield Asked("reynolds", "", title, lambda: number, live=False, given=True)
 
 
