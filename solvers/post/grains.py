@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,11 @@ def stage(grains: Grains, painting: Painting, surface: Mapping[str, Any] | None)
 
 
 def look(
-    grains: Grains, surface: Mapping[str, Any] | None, size: tuple[int, int], margin: tuple[int, int]
+    grains: Grains, surfaces: Sequence[Mapping[str, Any]], size: tuple[int, int], margin: tuple[int, int]
 ) -> scene.View:
-    """Where the eye stands for grains in their walls."""
+    """Where the eye stands for grains in their walls, wherever these go."""
     shown = [grains.points - grains.radii[:, None], grains.points + grains.radii[:, None]]
-    if surface is not None:
-        shown.append(np.asarray(surface["points"], float))
+    shown += [np.asarray(surface["points"], float) for surface in surfaces]
     return scene.View.fit(np.concatenate(shown), EYE, size, margin)
 
 
@@ -111,7 +110,7 @@ def picture(
     values = scalar(grains.fields[view.field], view.component)
     painting = Painting.of(values, view, language)
     sheet = Sheet(*PANEL)
-    sheet.paste(stage(grains, painting, surface).draw(look(grains, surface, PANEL, MARGIN)))
+    sheet.paste(stage(grains, painting, surface).draw(look(grains, [surface] if surface else [], PANEL, MARGIN)))
     said = language.say("alt_grains", language.count(len(grains.points)), language.of(view.title, view.name))
     return finished(sheet, painting, language), "", said
 

@@ -17,6 +17,7 @@ from solvers.post.cuts import Cut, Range
 from solvers.post.fields import Fields, feature_edges, scalar
 from solvers.post.ink import Sheet
 from solvers.post.labels import PANEL, colour_scale
+from solvers.post.poses import Poses
 from solvers.post.scene import Scene
 from solvers.post.words import Language
 
@@ -37,6 +38,7 @@ class Film:
         if not file.is_file():
             raise ValueError(f"the answer has the view {view.name}, but {file.name} is not there")
         self.view, self.surface, self.language = view, surface, language
+        self._poses = Poses.read(file)
         self._reader = vtkHDFReader()
         self._reader.SetFileName(str(file))
         self._reader.UpdateInformation()
@@ -77,7 +79,12 @@ class Film:
         both = grains.Grains(
             np.concatenate([g.points for g in everything]), np.concatenate([g.radii for g in everything]), {}
         )
-        return grains.look(both, self.surface, SIZE, (24, 24))
+        standing = [s for step in self.steps[: None if self._poses else 1] if (s := self._walls(step))]
+        return grains.look(both, standing, SIZE, (24, 24))
+
+    def _walls(self, step: int) -> Mapping[str, Any] | None:
+        """The walls as they stand at a step."""
+        return self._poses.at(self.surface, step) if self._poses and self.surface else self.surface
 
     @cached_property
     def _first(self) -> Cut:
@@ -102,7 +109,7 @@ class Film:
         """The picture of one step with its time."""
         data, time = self._data(step)
         if self._grains:
-            made = grains.stage(grains.Grains.of(data), self._painting, self.surface)
+            made = grains.stage(grains.Grains.of(data), self._painting, self._walls(step))
         else:
             cut, made = self._cut(Fields(data)), Scene()
             values = scalar(cut.values[self.view.field], self.view.component)

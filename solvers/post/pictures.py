@@ -12,7 +12,7 @@ import numpy as np
 
 from hub.case import slug
 from hub.result import Answer, View
-from solvers.post import account, cuts, fields, grains, moving, packed, plots, scene
+from solvers.post import account, cuts, fields, grains, moving, packed, plots, poses, scene
 from solvers.post.faces import DIRECTIONS, number_faces
 from solvers.post.fields import Fields, areas, colour_table, scalar
 from solvers.post.ink import FAINT, INK, Sheet, beside, narrowed
@@ -105,7 +105,8 @@ def draw(attempt: Path) -> list[dict[str, Any]]:
             film.save(target / Path(name).with_suffix(".webp").name)
             sheet, note, alt = film.strip()
         elif view.kind == "grains":
-            sheet, note, alt = grains.picture(grains.read(inputs / "fields.vtu"), view, surface, language)
+            at_last = poses.ended(inputs / "moving.vtkhdf", surface)
+            sheet, note, alt = grains.picture(grains.read(inputs / "fields.vtu"), view, at_last, language)
         else:
             still = still or fields.read(inputs / "fields.vtu")
             draws = {"section": cuts.section, "streamlines": cuts.streamlines}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import time
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -230,7 +231,12 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
     """``moving.vtkhdf``, ``fields.vtu``, ``walls.vtu``, ``pressure-*.csv``, ``bed.vti``; returns what of them is
     worth drawing."""
     seen, mesh, last = run.seen, machine.mesh, run.last
-    film.write_moving(seen.frames, attempt.out / "moving.vtkhdf")
+    standing: tuple[Any, Any] = ((), None)
+    if machine.moving:
+        wall = np.zeros(len(mesh.faces), np.int64)
+        wall[mesh.facet_face] = machine.wall
+        standing = (wall, np.stack([machine.poses(f.time) for f in seen.frames]))
+    film.write_moving(seen.frames, attempt.out / "moving.vtkhdf", *standing)
     frame = seen.frames[-1]
     per_area = np.zeros((len(mesh.points), 4))  # area, normal impulse, shear impulse, sliding energy at the points
     c = mesh.points[mesh.facets]
@@ -245,7 +251,7 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
         pressure, shear = pressure / seen.loaded, shear / seen.loaded
     walls = {"pressure": pressure, "shear": shear, "wear": wear}
     film.write_walls(mesh.points, mesh.facets, walls, attempt.out / "walls.vtu")
-    n, (points, facets, kept) = len(frame.points), _inside(plan, machine, seen)
+    n, (points, facets, kept) = len(frame.points), _inside(plan, machine, seen, frame.time)
     if seen.loaded > 0:
         _write_pressures(plan, machine, seen, area, attempt)
     grains = {k: frame.fields[k].astype(float) for k in ("radius", "velocity", "kind", "id")}
@@ -289,9 +295,9 @@ def _write_pressures(plan: Plan, machine: Machine, seen: Seen, area: Reals, atte
         (attempt.out / f"pressure-{name}.csv").write_text("\n".join(["x [m],y [m],z [m],p [Pa]", *rows]) + "\n")
 
 
-def _inside(plan: Plan, machine: Machine, seen: Seen) -> tuple[Reals, Integers, Integers]:
+def _inside(plan: Plan, machine: Machine, seen: Seen, time: float) -> tuple[Reals, Integers, Integers]:
     """The faces that grains have met, without flat ends across an axis of rotation, which would hide the rest: their
-    points, triangles, and the numbers of the points in the mesh."""
+    points where they stand at a time [s], triangles, and the numbers of the points in the mesh."""
     mesh = machine.mesh
     met = np.unique(mesh.facet_face[seen.pressing > 0]) if len(seen.pressing) else []
     shown = np.isin(mesh.facet_face, met)
@@ -300,8 +306,13 @@ def _inside(plan: Plan, machine: Machine, seen: Seen) -> tuple[Reals, Integers, 
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     for turning in plan.of(Rotation):
         shown &= np.abs(normal @ np.array(turning.axis)) < 0.95
-    kept, facets = np.unique(mesh.facets[shown], return_inverse=True)
-    return mesh.points[kept], facets.reshape(-1, 3), kept
+    # walls that share points come apart
+    both = mesh.facets[shown] + len(mesh.points) * machine.wall[shown, None]
+    own, facets = np.unique(both, return_inverse=True)
+    wall, kept = np.divmod(own, len(mesh.points))
+    poses = machine.poses(time)[wall]
+    points = np.einsum("nij,nj->ni", poses[:, :, :3], mesh.points[kept]) + poses[:, :, 3]
+    return points, facets.reshape(-1, 3), kept
 
 
 def _views(plan: Plan, loaded: bool, left: bool) -> tuple[View, ...]:

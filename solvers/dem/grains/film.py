@@ -24,8 +24,12 @@ class Frame:
     fields: Mapping[str, Any]
 
 
-def write_moving(frames: Sequence[Frame], file: Path) -> None:
-    """Frames as temporal VTKHDF poly data; every frame has its own number of grains."""
+def write_moving(frames: Sequence[Frame], file: Path, wall: Any = (), poses: Reals | None = None) -> None:
+    """Frames as temporal VTKHDF poly data; every frame has its own number of grains.
+
+    wall (faces,) number of the wall of each face and poses (frames, walls, 3, 4), where walls move:
+    ``solvers/post/poses.py``
+    """
     points = np.concatenate([f.points for f in frames]).astype(np.float32)
     counts = np.array([len(f.points) for f in frames], np.int64)
     offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -60,6 +64,9 @@ def write_moving(frames: Sequence[Frame], file: Path) -> None:
         places = steps.create_group("PointDataOffsets")
         for name in frames[0].fields:
             places.create_dataset(name, data=offsets)
+        if poses is not None:
+            h.create_dataset("Walls/Face", data=np.asarray(wall, np.int64))
+            h.create_dataset("Walls/Pose", data=poses)
 
 
 def write_fields(

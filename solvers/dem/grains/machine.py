@@ -14,6 +14,7 @@ from hub.problem import excerpt
 from hub.solver import StageError
 from solvers.dem.grains.conditions import Moving, Outlet, Reals, Rotation, Translation, Vibration
 from solvers.dem.grains.plan import Plan
+from solvers.dem.grains.wallkernels import POSE, pose
 from solvers.dem.grains.walls import Motion, Vector, Wall
 
 #: Direction of the rays that tell inside from outside: no edge of a drawn part lies along it.
@@ -36,6 +37,22 @@ class Machine:
     @property
     def moving(self) -> list[Wall]:
         return [w for w in self.walls if w.motion.moves]
+
+    @property
+    def wall(self) -> npt.NDArray[np.int64]:
+        """(facets,) number of the wall that each belongs to."""
+        of = np.zeros(len(self.mesh.facets), np.int64)
+        for w, own in enumerate(self.rows):
+            of[own] = w
+        return of
+
+    def poses(self, time: float) -> Reals:
+        """(walls, 3, 4) rotation of each wall by a time [s], and its shift [m]."""
+        made = np.zeros((len(self.walls), POSE))
+        pose(np.array([w.motion.row() for w in self.walls]), time, made)
+        turn = made[:, :9].reshape(-1, 3, 3)
+        shift = made[:, 12:15] - np.einsum("wij,wj->wi", turn, made[:, 9:12])
+        return np.concatenate([turn, shift[:, :, None]], axis=2)
 
     def facets(self, selection: str) -> npt.NDArray[np.int64]:
         """Numbers of the facets of a selection."""

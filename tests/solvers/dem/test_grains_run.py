@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import meshio
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -27,6 +28,7 @@ from solvers.dem.grains.answer import make
 from solvers.dem.grains.machine import build
 from solvers.dem.grains.plan import Plan
 from solvers.fem.elasticity.__main__ import Elasticity
+from solvers.post.poses import Poses, ended
 from tests.solvers.dem.test_grains_case import CASE
 from tests.solvers.fem.grids import grid
 
@@ -248,6 +250,39 @@ def test_bodies_and_faces_move_as_told() -> None:
     with pytest.raises(StageError, match="drum") as stopped:
         build(Plan(Grains().bind(read(data))), CUP)
     assert "cup" in stopped.value.hint
+
+
+def test_files_say_where_moving_walls_stand(tmp_path: Path) -> None:
+    """A cup of two bodies: the floor sinks by 2 mm with the grains on it, the sides make a quarter turn about an edge.
+
+    To within a step of time."""
+    data, cup = case(settling="0.3 s"), copy.deepcopy(CUP)
+    cup.bodies.append({"name": "floor", "volume": 0.0})
+    cup.faces[FLOOR]["bodies"] = [1]
+    data["conditions"] += [
+        {"kind": "translation", "bodies": "floor", "velocity": {"magnitude": "20 mm/s", "direction": "-z"}},
+        {"kind": "rotation", "bodies": "cup", "axis": "x", "speed": "150 rpm"},
+    ]
+    data["conditions"][0]["sizes"]["diameter"], data["conditions"][3]["number"] = "12 mm", 9
+    _, attempt = run(tmp_path, cup, data)
+    poses = Poses.read(attempt.out / "moving.vtkhdf")
+    assert poses is not None
+    edges = np.array([[0, 1], [4, 5]])  # below, of the floor and of the sides; above, of the sides alone
+    drawn = {"points": cup.points, "triangles": cup.facets, "face": cup.facet_face, "edges": edges}
+    for standing in (poses.at(drawn, -1), ended(attempt.out / "moving.vtkhdf", drawn)):
+        assert standing is not None
+        corners = standing["points"][standing["triangles"]]
+        assert corners[cup.facet_face == FLOOR][:, :, 2] == pytest.approx(-0.002, abs=1e-4)
+        before = cup.points[cup.facets][cup.facet_face == SIDES]
+        turned = np.stack([before[:, :, 0], -before[:, :, 2], before[:, :, 1]], axis=2)
+        assert corners[cup.facet_face == SIDES] == pytest.approx(turned, abs=1e-4)
+        assert len(standing["edges"]) == 3
+    assert poses.at(drawn, 0)["points"][poses.at(drawn, 0)["triangles"]] == pytest.approx(cup.points[cup.facets])
+    found = meshio.read(attempt.out / "fields.vtu")
+    walls = found.points[np.unique(found.cells_dict["triangle"])]
+    assert walls[:, 2] == pytest.approx(-0.002, abs=1e-4)  # grains have met the floor alone
+    # what it presses with is of the part as drawn
+    assert meshio.read(attempt.out / "walls.vtu").points == pytest.approx(cup.points)
 
 
 def test_two_ranks_answer_as_one(tmp_path: Path) -> None:

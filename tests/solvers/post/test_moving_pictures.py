@@ -129,6 +129,28 @@ def test_an_animation_has_every_step_and_the_strip_its_times(tmp_path: Path) -> 
         moving.Film(tmp_path / "moving.vtkhdf", view("moving grains", "speed"), None, EN).frame(0)
 
 
+def test_walls_are_drawn_where_they_stand(tmp_path: Path) -> None:
+    """A plate above the grains that sinks to where the lowest of them was."""
+    file, plate = tmp_path / "moving.vtkhdf", np.array([[0, -1, 12], [4, -1, 12], [4, 1, 12], [0, 1, 12]], float)
+    falling(file)
+    surface = {"points": plate, "triangles": [[0, 1, 2], [0, 2, 3]], "face": [0, 0], "edges": [[0, 1], [2, 3]]}
+
+    def height(step: int) -> float:
+        """The row in the middle of what a frame has that is grey [px]."""
+        film = moving.Film(file, view("moving grains", "kind", unit=""), surface, EN)
+        seen = np.asarray(film.frame(step).convert("RGB"), int)[moving.CAPTION :]
+        return float(np.nonzero((np.ptp(seen, axis=2) < 8) & (seen.max(axis=2) < 254))[0].mean())
+
+    assert height(6) == pytest.approx(height(0), abs=2)
+    pose = np.tile(np.eye(3, 4), (7, 1, 1, 1))
+    pose[:, 0, 2, 3] = -1.5 * np.arange(7)
+    with h5py.File(file, "a") as data:
+        data["Walls/Face"], data["Walls/Pose"] = [0], pose
+    film = moving.Film(file, view("moving grains", "kind", unit=""), surface, EN)
+    down = np.ptp(film._look.pixels(np.array([[0, 0, 12.0], [0, 0, 3.0]]))[:, 1])
+    assert height(6) - height(0) == pytest.approx(down, abs=0.03 * down)
+
+
 def test_kinds_have_colours_of_their_own_and_amounts_a_scale() -> None:
     kinds = grains.Painting.of(np.array([0.0, 1.0, 1.0]), view("grains", "kind", unit=""), EN)
     assert kinds.kinds == (0, 1) and len(np.unique(kinds.colours(np.array([0.0, 1.0, 1.0])), axis=0)) == 2
