@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from hub import catalogue, pipeline
 from hub.anywhere import Anywhere
+from hub.board import newest
 from hub.case import digest
 from hub.case import read as read_case
 from hub.check import Checked, check_cases
@@ -43,8 +44,8 @@ from hub.study_result import State, StudyPoint, StudyResult, conclude
 from hub.where import choose, foreseen
 from hub.where import places as places_of
 
-#: Seconds between two looks at a job, and between two looks at many.
-LOOK, LOOK_MANY = 0.05, 1.0
+#: Seconds between two glances at whether a job has ended, and between two looks at jobs, which cost more.
+GLANCE, LOOK = 0.02, 1.0
 #: Names of what a study leaves for people, beside ``plots/``.
 PRODUCTS = ("result.json", "table.csv")
 
@@ -258,10 +259,19 @@ def solve_point(folder: str, key: str, cache: str, home: str, ranks: int, until:
     made.mkdir(parents=True, exist_ok=True)
     with _held(made / pipeline.mesh_key(run), wait=True):
         while not attempts(run.folder, "solve") and _step(sweep, run, executor) is None:
-            time.sleep(LOOK)
+            _wait(run)
     while (state := _step(sweep, run, executor)) is None:
-        time.sleep(LOOK)
+        _wait(run)
     return state
+
+
+def _wait(run: Run) -> None:
+    """Until the job under way has left an end marker, or a look is due."""
+    attempt, due = newest(run.folder), time.monotonic() + LOOK
+    time.sleep(GLANCE)
+    marks = [attempt.folder / mark for mark in ("DONE", "FAILED")] if attempt else []
+    while time.monotonic() < due and not any(mark.exists() for mark in marks):
+        time.sleep(GLANCE)
 
 
 def _open(sweep: Sweep, run: Run, point: StudyPoint, ranks: int, until: str, cluster: str) -> None:
@@ -392,7 +402,7 @@ def _there(
                 else:
                     say(sweep.progress())
             left = still
-            time.sleep(LOOK if making else LOOK_MANY)
+            time.sleep(LOOK / 10 if making else LOOK)
     finally:
         executor.close()
 
