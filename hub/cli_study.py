@@ -71,6 +71,7 @@ def _go(study: Any, case: dict[str, Any], geometry: Path, target: Path) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from hub.settings import load as load_settings
+    from hub.study_result import ENVELOPE
     from hub.sweep import Sweep, open_study, walk
 
     settings = load_settings()
@@ -99,6 +100,8 @@ def _go(study: Any, case: dict[str, Any], geometry: Path, target: Path) -> None:
             walk(sweep, settings, carries=True)
             raise
     show(result)
+    if result.envelope:
+        out.print(f"\n  Extremes  {target / ENVELOPE}", end="")
     out.print(
         f"\n  Table     {target / 'table.csv'}\n  Plots     {target / 'plots'}\n  All       {target / 'result.json'}"
     )
@@ -134,6 +137,9 @@ def show(result: StudyResult) -> None:
         order = f"order {say.number(judged.order, digits=2)}" if judged.order is not None else "no order"
         share = "" if judged.relative is None else f"{say.number(100 * judged.relative, digits=2)} %"
         out.print(f"  {name.replace('_', ' '):30} {judged.kind:12} {order:12} bar {share}")
+    if result.envelope:
+        found = result.envelope
+        out.print(f"  {found.view.title['en']}: {say.quantity(found.value, found.view.unit)}, of point {found.point}")
     if result.sentence:
         out.print(result.sentence["en"], style="bold")
 

@@ -18,7 +18,7 @@ from hub import catalogue
 from hub.convergence import Convergence, judge
 from hub.figures import Figures
 from hub.problem import Problem
-from hub.result import Curve, Line, Quantity, Result, Words
+from hub.result import Curve, Line, Quantity, Result, View, Words
 from hub.run import Run
 from hub.runfolder import write_whole
 from hub.study import Axis, Study, Value, dimension, number_unit, si_value
@@ -26,6 +26,8 @@ from hub.study import Axis, Study, Value, dimension, number_unit, si_value
 State = Literal["waiting", "running", "done", "failed", "refused", "cancelled"]
 #: Most plots of a study, and longest time that drawing them may take [s].
 MOST_PLOTS, PATIENCE = 24, 300
+#: Where the envelope of a study's fields lies in its folder.
+ENVELOPE = "envelope.vtu"
 #: Differences below this share of the values are rounding.
 ROUNDING = 1e-9
 
@@ -69,10 +71,23 @@ class AxisResult(_Document):
     unit: str
 
 
+class Envelope(_Document):
+    """The largest of a field at every node over all points, in ``envelope.vtu`` and ``plots/envelope.png``.
+
+    view : how it is drawn; value : the largest of all [SI], at that point of the study and that place [m]
+    """
+
+    view: View
+    value: float
+    point: int
+    at: tuple[float, float, float]
+
+
 class StudyResult(_Document):
     """``result.json`` of a study: the whole table, failed points too.
 
     state : ``done`` where every point is, ``partly`` where some are, ``failed`` where none is
+    envelope : of points on one mesh, where their fields are at hand
     convergence : of each quantity, for a study of the mesh; sentence : what that means
     seconds : from the start of the last walk to its end; solving : of all solves together
     """
@@ -82,6 +97,7 @@ class StudyResult(_Document):
     axes: tuple[AxisResult, ...]
     points: tuple[PointResult, ...]
     curves: tuple[Curve, ...] = ()
+    envelope: Envelope | None = None
     convergence: dict[str, Convergence] = {}
     verdict: Literal["none", "yes", "no", "unclear"] = "none"
     sentence: Words = {}
@@ -90,7 +106,12 @@ class StudyResult(_Document):
 
 
 def conclude(
-    folder: Path, study: Study, points: Sequence[StudyPoint], run_of: Callable[[str], Run], seconds: float
+    folder: Path,
+    study: Study,
+    points: Sequence[StudyPoint],
+    run_of: Callable[[str], Run],
+    seconds: float,
+    envelope: Envelope | None = None,
 ) -> StudyResult:
     """Write ``result.json``, ``table.csv`` and the plots of a study whose points have ended. Raises OSError."""
     axes = study.axes()
@@ -106,6 +127,7 @@ def conclude(
         title=study.title,
         axes=tuple(_axis(axis, [p.values[i] for p in points]) for i, axis in enumerate(axes)),
         points=tuple(found),
+        envelope=envelope,
         seconds=seconds,
         solving=sum(p.seconds or 0.0 for p in found if p.same_as is None),
     )
@@ -114,7 +136,12 @@ def conclude(
         result = _judged(result)
     write_whole(folder / "table.csv", table(result))
     write_whole(folder / "result.json", result.model_dump_json(indent=1))
-    _draw(folder, study.language)
+    with suppress(OSError, subprocess.SubprocessError):  # a study without pictures is still a study
+        log = folder / "plots.log"
+        post("plots", str(folder / "result.json"), study.language, str(folder / "plots"), log=log)
+        if envelope:
+            drawn = (str(folder / ENVELOPE), envelope.view.model_dump_json(), study.language)
+            post("picture", *drawn, str(folder / "plots" / "envelope.png"), log=log)
     return result
 
 
@@ -274,13 +301,20 @@ def _changes(values: Sequence[Quantity]) -> bool:
     return any(v.error is None or abs(v.value) > v.error for v in values)
 
 
-def _draw(folder: Path, language: str) -> None:
-    """The plots, by the programs that draw those of reports; a study without plots is still a study."""
-    argv = [sys.executable, "-m", "solvers.post", "plots", str(folder / "result.json"), language, str(folder / "plots")]
-    with suppress(OSError, subprocess.SubprocessError), (folder / "plots.log").open("wb") as log:
-        subprocess.run(
-            argv, env=catalogue.environment(), stdout=log, stderr=log, timeout=PATIENCE, check=False, cwd=folder
+def post(*asked: str, log: Path) -> str:
+    """What ``solvers.post``, which draws for reports too, prints. Raises OSError, SubprocessError."""
+    argv = [sys.executable, "-m", "solvers.post", *asked]
+    with log.open("ab") as said:
+        ran = subprocess.run(
+            argv,
+            env=catalogue.environment(),
+            stdout=subprocess.PIPE,
+            stderr=said,
+            timeout=PATIENCE,
+            check=True,
+            text=True,
         )
+    return ran.stdout
 
 
 # --- the verdict on the mesh --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import math
 import re
 import secrets
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -36,18 +37,19 @@ from hub.clusters import BEST, HERE
 from hub.clusters import load as load_clusters
 from hub.intake import GeometryVerdict, inspect
 from hub.problem import Problem, Refused, excerpt
+from hub.result import Answer
 from hub.run import Run, open_run
 from hub.runfolder import attempts, sha256, write_whole
 from hub.settings import Settings
 from hub.study import Study, Value, points, read, si_value
-from hub.study_result import State, StudyPoint, StudyResult, conclude
+from hub.study_result import ENVELOPE, Envelope, State, StudyPoint, StudyResult, conclude, post
 from hub.where import choose, foreseen
 from hub.where import places as places_of
 
 #: Seconds between two glances at whether a job has ended, and between two looks at jobs, which cost more.
 GLANCE, LOOK = 0.02, 1.0
 #: Names of what a study leaves for people, beside ``plots/``.
-PRODUCTS = ("result.json", "table.csv")
+PRODUCTS = ("result.json", "table.csv", ENVELOPE)
 
 
 @dataclass(frozen=True)
@@ -311,11 +313,15 @@ def walk(
         places = {k: chosen if place == BEST else place for k, place in places.items()}
     say = tell or (lambda _: None)
     say(sweep.progress())
-    if here := [k for k in left if places[k] in (None, HERE)]:
-        _here(sweep, study, here, settings, say)
+    here = [k for k in left if places[k] in (None, HERE)]
     if there := {k: str(places[k]) for k in left if k not in here}:
         _there(sweep, study, there, settings, carries, say)
-    result = conclude(sweep.folder, study, sweep.points, sweep.run, time.monotonic() - began)
+    slots = max(1, settings.ranks // study.ranks)
+    with _slots(slots) as client:
+        if here:
+            _here(sweep, study, here, settings, client, say)
+        envelope = _envelope(sweep, client, slots)
+    result = conclude(sweep.folder, study, sweep.points, sweep.run, time.monotonic() - began, envelope)
     say(sweep.progress())
     return result
 
@@ -347,24 +353,60 @@ def place_by_rule(sweep: Sweep, settings: Settings) -> str:
     return name
 
 
-def _here(sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, say: Callable[[Progress], None]) -> None:
-    """Solve points on this machine, as many at a time as it has cores for."""
-    slots = max(1, min(settings.ranks // study.ranks, len(keys)))
+def _here(
+    sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, client: Any, say: Callable[[Progress], None]
+) -> None:
+    """Solve points on this machine, one in each slot."""
+    from dask.distributed import as_completed
+
     until = "report" if study.reports else "solve"
     rest = (str(sweep.cache), str(settings.home), min(study.ranks, settings.ranks), until)
-    if slots == 1:
-        for key in keys:
-            solve_point(str(sweep.folder), key, *rest)
-            say(sweep.progress())
-        return
-    with _slots(slots) as client:
-        from dask.distributed import as_completed
+    waiting = client.map(lambda key: solve_point(str(sweep.folder), key, *rest), keys, pure=False, retries=2)
+    for future in as_completed(waiting, raise_errors=False):  # type: ignore[no-untyped-call]
+        if future.status == "error":
+            _note(sweep, future)
+        say(sweep.progress())
 
-        waiting = client.map(lambda key: solve_point(str(sweep.folder), key, *rest), keys, pure=False, retries=2)
-        for future in as_completed(waiting, raise_errors=False):  # type: ignore[no-untyped-call]
-            if future.status == "error":
-                _note(sweep, future)
-            say(sweep.progress())
+
+def _envelope(sweep: Sweep, client: Any, slots: int) -> Envelope | None:
+    """The extremes of the fields over all points that are done, each slot those of its share; None of fewer than two
+    points, of points on different meshes, or of fields that stayed on a cluster."""
+    done = {p.key: p for p in reversed(sweep.points) if p.key and _state(sweep.run(p.key)) == "done"}
+    files = sorted((p.number, str(sweep.run(k).folder / "fields.vtu")) for k, p in done.items())
+    solved = [found[-1] for k in done if (found := attempts(sweep.run(k).folder, "solve"))]
+    meshes = [mesh for a in solved if (mesh := a.inputs / "mesh.npz").is_file()]
+    different = {mesh.stat().st_ino: mesh for mesh in meshes}.values()  # the same file, linked; or a copy of it
+    if len(files) < 2 or len({sha256(mesh) for mesh in different}) != 1:
+        return None
+    views = Answer.model_validate_json((solved[0].out / "answer.json").read_bytes()).views
+    view = next((v for v in views if v.kind in ("surface", "section") and v.component is None), None)
+    if view is None or not all(Path(file).is_file() for _, file in files):
+        return None
+    scratch = sweep.folder / ".envelope"
+    scratch.mkdir(exist_ok=True)
+    try:
+        shares = [(str(scratch / f"{i}"), files[i::slots]) for i in range(min(slots, len(files)))]
+        parts = client.gather(client.map(_extremes, *zip(*shares, strict=True), pure=False))
+        target = str(sweep.folder / ENVELOPE)
+        said = post("envelope", view.field, files[0][1], target, *parts, log=sweep.folder / "slots.log")
+        found = json.loads(said)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    title = {
+        "en": f"{view.title.get('en', view.name)}, largest over all points",
+        "it": f"{view.title.get('it', view.name)}, massimo su tutti i punti",
+    }
+    drawn = {"name": "envelope", "title": title, "field": f"{view.field}_max", "warp": None, "mark": None}
+    return Envelope(view=view.model_copy(update=drawn), **found)
+
+
+def _extremes(part: str, files: Sequence[tuple[int, str]]) -> str:
+    """Of a slot's share of the results; the file they are kept in. Raises OSError, SubprocessError."""
+    Path(f"{part}.json").write_text(json.dumps(files))
+    post("extremes", f"{part}.json", f"{part}.npz", log=Path(f"{part}.log"))
+    return f"{part}.npz"
 
 
 def _there(

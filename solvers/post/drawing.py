@@ -58,6 +58,12 @@ def main(arguments: list[str]) -> int:
                 from solvers.post import mesh
 
                 mesh.draw(Path(folder), Path(target))
+            case ["picture", file, view, language, target]:
+                from hub.result import View
+                from solvers.post import envelope
+                from solvers.post.words import Language
+
+                envelope.draw(Path(file), View.model_validate_json(view), Language(language), Path(target))
             case ["report", folder]:
                 from solvers.post import pictures
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hub.case import slug
-from hub.result import Answer, View
+from hub.result import Answer, Quantity, View
 from solvers.post import account, cuts, fields, grains, moving, packed, plots, poses, scene
 from solvers.post.faces import DIRECTIONS, number_faces
 from solvers.post.fields import Fields, areas, colour_table, scalar
@@ -115,7 +115,7 @@ def draw(attempt: Path) -> list[dict[str, Any]]:
             elif still.flat:
                 sheet, note, alt = cuts.section(still, view, language)
             else:
-                sheet, note, alt = field(still, view, answer, language)
+                sheet, note, alt = field(still, view, answer.quantities, language)
         sheet.save(target / name)
         title = language.of(view.title, view.name)
         made.append({"file": name, "kind": "field", "title": title, "note": note, "alt": f"{title}. {alt}"})
@@ -138,8 +138,8 @@ def read(file: Path) -> dict[str, Any]:
 # --- a field ------------------------------------------------------------------------------------------------------
 
 
-def field(fields: Fields, view: View, answer: Answer, language: Language) -> tuple[Sheet, str, str]:
-    """The picture of one view of the answer, a note on how it is drawn, and what it shows in words."""
+def field(fields: Fields, view: View, quantities: Mapping[str, Quantity], language: Language) -> tuple[Sheet, str, str]:
+    """The picture of one view of an answer, a note on how it is drawn, and what it shows in words."""
     for name in filter(None, (view.field, view.warp)):
         if name not in fields.surface:
             raise ValueError(f"fields.vtu has no point field {name!r}; it has {', '.join(sorted(fields.surface))}")
@@ -154,7 +154,7 @@ def field(fields: Fields, view: View, answer: Answer, language: Language) -> tup
         factor = magnification(float(np.linalg.norm(moved, axis=1).max()), size)
         points, nodes = points + factor * fields.surface[view.warp], nodes + factor * moved
     low, high = float(np.nanmin(everywhere)), float(np.nanmax(everywhere))
-    quantity = answer.quantities.get(view.mark) if view.mark else None
+    quantity = quantities.get(view.mark) if view.mark else None
     # where the lowest value is what matters, as with a safety factor, it gets the bright end of the colours
     lowest = quantity is not None and abs(quantity.value - low) < abs(quantity.value - high)
     top = TIMES_LOWEST * low if lowest and low > 0 else float(np.nanquantile(values, 0.998))

@@ -31,6 +31,9 @@ def swept(folder: Path, settings: Settings, **place: Any) -> StudyResult:
 
 
 def numbers(result: StudyResult) -> list[dict[str, float]]:
+    envelope = result.envelope
+    assert envelope and envelope.point == len(LOADS), "everywhere most is borne under the largest load, the last"
+    assert envelope.value == pytest.approx(max(p.quantities["max_von_mises"].value for p in result.points), rel=1e-6)
     assert result.state == "done", [p.failure for p in result.points]
     return [{name: found.value for name, found in point.quantities.items()} for point in result.points]
 

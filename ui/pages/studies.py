@@ -11,6 +11,8 @@ from ui import plots, session, show
 from ui.numbers import count, duration, number, of_quantity, quantity
 from ui.words import _, human, plain, said
 
+#: What the hub calls the files of the extremes over all points.
+ENVELOPE = "envelope"
 GOING = ("queued", "running", "cancelling")
 #: Quantities a table shows at first.
 FIRST = 3
@@ -208,7 +210,8 @@ def _one(study_id: str) -> None:
     _troubles(study, result)
     _table(result)
     _plots(result)
-    _take_away(study_id)
+    _envelope(study_id, result)
+    _take_away(study_id, result)
 
 
 @session.live(2.0)
@@ -322,9 +325,29 @@ def _plots(result: dict[str, Any]) -> None:
                 plots.curve(curve, _axis_title(axis))
 
 
-def _take_away(study_id: str) -> None:
+def _envelope(study_id: str, result: dict[str, Any]) -> None:
+    envelope = result.get("envelope")
+    if not envelope:
+        return
+    title, value = said(envelope["view"]["title"]), quantity(envelope["value"], envelope["view"]["unit"])
+    st.subheader(plain(title))
+    st.caption(
+        _("Everywhere the largest that any point has there. The largest of all, {value}, is that of point {n}.",
+          value=value, n=envelope["point"])
+    )  # fmt: skip
+    if f"plots/{ENVELOPE}.png" in session.study_files(study_id):
+        show.picture(session.study_file_url(study_id, f"plots/{ENVELOPE}.png"), title)
+
+
+def _take_away(study_id: str, result: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         st.link_button(_("Table (CSV)"), session.study_file_url(study_id, "table.csv"), icon=":material/table_view:")
         st.link_button(
             _("Numbers (JSON)"), session.study_file_url(study_id, "result.json"), icon=":material/data_object:"
         )
+        if result.get("envelope"):
+            st.link_button(
+                _("Largest and least (ParaView)"),
+                session.study_file_url(study_id, f"{ENVELOPE}.vtu"),
+                icon=":material/view_in_ar:",
+            )
