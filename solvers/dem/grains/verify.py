@@ -1,9 +1,9 @@
 """``python -m solvers.dem.grains.verify silo | hopper``: what takes too long for a test, against theory.
 
-silo : floors of columns of several heights, lowered slowly until friction hangs on the walls what it can, against
-    H. A. Janssen, Z. VDI 39 (1895) 1045. Theory has the shape of the law; its one length follows from a ratio of
-    pressures that it does not give, and is fitted to all heights at once, as in experiments: L. Vanel, E. Clement,
-    Eur. Phys. J. B 11 (1999) 525.
+silo : floors and walls of columns of several heights, lowered slowly until friction hangs on the walls what it can,
+    against H. A. Janssen, Z. VDI 39 (1895) 1045. His law takes the ratio of horizontal to vertical pressure as given:
+    it is that of the stress in the middle of the same bed, from forces between grains alone. Nothing is fitted. He lets
+    grains slide along the wall; round ones roll there and use .24 to .27 of a friction of .3, hence rolling friction.
 hopper : flow through round holes of several diameters D in a flat bottom, what has left coming back on top, against
     W. A. Beverloo, H. A. Leniger, J. van de Velde, Chem. Eng. Sci. 15 (1961) 260: W = C rho sqrt(g) (D - k d)^2.5, k
     their mean of 1.4. A bin 2.5 D wide and filled 2 D high leaves the flow alone: R. M. Nedderman, Statics and
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.optimize import least_squares
+import numpy.typing as npt
 
 from solvers.dem.grains import bed, blocks
 from solvers.dem.grains.conditions import Reals
@@ -28,6 +28,8 @@ from solvers.dem.grains.walls import Motion, Wall
 #: Grains: mean diameter [m], its half range over it, density [kg/m3].
 SIZE, SPREAD, DENSITY, POISSON = 4e-3, 0.1, 1300.0, 0.3
 GRAVITY = 9.81
+#: Radius of the columns [m] and friction at their walls.
+TUBE, AT_WALL = 0.024, 0.3
 #: Young's modulus [Pa] and a fifth of the Rayleigh time [s] of grains that stand, and of those that flow.
 STAND, FLOW = (8.5e6, 2.4e-5), (4e6, 3.5e-5)
 #: Grain diameters by which a hole seems narrower than it is: Beverloo's mean.
@@ -41,11 +43,20 @@ def janssen(weight: Reals, most: float) -> Reals:
     return np.asarray(most * -np.expm1(-weight / most))
 
 
-def fit_janssen(weight: Reals, floor: Reals) -> tuple[float, Reals]:
-    """The force `most` [N] that fits all columns best, and what is left of each over the law's own."""
-    left = lambda log: floor / janssen(weight, math.exp(log[0])) - 1  # noqa: E731
-    found = least_squares(left, [math.log(floor.max())])
-    return math.exp(found.x[0]), left(found.x)
+def stress(engine: Engine, inside: Callable[[Reals], npt.NDArray[np.bool_]], volume: float) -> Reals:
+    """(3, 3) mean stress [Pa] of a bed at rest in a volume [m3], from the contacts between grains whose middles (n, 3)
+    are inside: force times way over volume (J. Christoffersen et al., J. Appl. Mech. 48 (1981) 339). On one rank."""
+    rows, first = engine._S, np.repeat(np.arange(len(engine._ptr) - 1), np.diff(engine._ptr))
+    second, spring = engine._nbr[: len(first)], engine._hist[: len(first), :3]
+    here = inside((rows[first, :3] + rows[second, :3]) / 2)
+    first, second, spring = first[here], second[here], spring[here]
+    way, radii = rows[first, :3] - rows[second, :3], np.stack([rows[first, 3], rows[second, 3]])
+    apart = np.linalg.norm(way, axis=1)
+    overlap = np.maximum(radii.sum(axis=0) - apart, 0)
+    normal, _, shear = engine._law[rows[first, 11].astype(int) * engine._materials + rows[second, 11].astype(int), :3].T
+    touch = np.sqrt(radii.prod(axis=0) / radii.sum(axis=0) * overlap)
+    force = (normal * touch * overlap / apart)[:, None] * way - (shear * touch)[:, None] * spring
+    return np.asarray(force.T @ way / volume)
 
 
 def fit_power(width: Reals, flow: Reals, error: Reals) -> tuple[float, float]:
@@ -86,39 +97,57 @@ def column(count: int, radius: float, bottom: float, rng: np.random.Generator) -
     return x + rng.uniform(-1, 1, x.shape) * (pitch / 2 - r)[:, None] / math.sqrt(2), r
 
 
-def lowered(count: int, seed: int) -> tuple[float, float, float, float]:
-    """Weight of a column and force on its floor [N], normal force on its walls [N] and height [m], after its floor has
-    been lowered by 1.6 mm to 2 mm."""
-    radius, settled, speed = 0.024, 0.8, 4e-3
+def lowered(count: int, seed: int, rolling: float) -> Reals:
+    """What a column does after its floor has been lowered by 1.6 mm to 2 mm: its weight and the force on its floor [N],
+    normal force on its walls [N], height [m], and of the middle half of it the ratio of pressures and the weight per
+    height [N/m]."""
+    settled, speed = 0.8, 4e-3
     walls = (
-        Wall(name="tube", material="wall", triangles=ring((-0.01, 0.4), (radius, radius))),
+        Wall(name="tube", material="wall", triangles=ring((-0.01, 0.4), (TUBE, TUBE))),
         Wall(name="floor", material="wall", motion=Motion(speed=(0, 0, -speed), start=settled)),
     )
-    engine = Engine(laws(STAND[0], 0.5, 0.3, 0.3, 0.0), walls, dt=STAND[1], gravity=(0, 0, -GRAVITY))
-    x, r = column(count, radius, 0.0, np.random.default_rng(seed))
+    engine = Engine(laws(STAND[0], 0.5, AT_WALL, 0.3, rolling), walls, dt=STAND[1], gravity=(0, 0, -GRAVITY))
+    x, r = column(count, TUBE, 0.0, np.random.default_rng(seed))
     engine.insert(x, r, "grain")
     engine.run(settled + 1.6e-3 / speed)
     engine.loads("floor"), engine.loads("tube")
-    engine.run(settled + 2e-3 / speed)
+    bottom, top = -2e-3, float(np.quantile(engine.grains.position[:, 2], 0.99)) + SIZE / 2
+    quarter = (top - bottom) / 4
+    middle = lambda x: (x[:, 2] > bottom + quarter) & (x[:, 2] < top - quarter)  # noqa: E731
+    within = TUBE - SIZE / 2  # grains at the wall touch others there, and nobody farther out
+    seen = []
+
+    def look(engine: Engine) -> None:
+        inside = lambda x: middle(x) & (np.hypot(x[:, 0], x[:, 1]) < within)  # noqa: E731
+        found = stress(engine, inside, math.pi * within**2 * 2 * quarter)
+        grains = engine.grains
+        heavy = float(grains.mass[middle(grains.position)].sum()) * GRAVITY / (2 * quarter)
+        seen.append(((found[0, 0] + found[1, 1]) / 2, found[2, 2], heavy))
+
+    engine.run(settled + 2e-3 / speed, [Hook(5e-3, look)])
     floor, tube = engine.loads("floor"), engine.loads("tube")
-    grains = engine.grains
-    high = float(np.quantile(grains.position[:, 2], 0.99)) + SIZE / 2 + 2e-3
-    weight = float(grains.mass.sum()) * GRAVITY
-    return weight, -floor.impulse[2] / floor.time, float(tube.pressing.sum()) / tube.time, high
+    across, down, heavy = np.mean(seen, axis=0)
+    weight = float(engine.grains.mass.sum()) * GRAVITY
+    pressing = float(tube.pressing.sum()) / tube.time
+    return np.array([weight, -floor.impulse[2] / floor.time, pressing, top - bottom, across / down, heavy])
 
 
-def silo(counts: Sequence[int], seeds: int) -> None:
-    """Print floors of several heights and how well one length fits them."""
-    rows = np.array([np.mean([lowered(n, s) for s in range(seeds)], axis=0) for n in counts])
-    weight, floor, pressing, high = rows.T
-    most, left = fit_janssen(weight, floor)
-    print("  height mm  weight N  floor N  law N    off   wall friction over normal force")
-    for k, n in enumerate(janssen(weight, most)):
-        print(f"{1e3 * high[k]:11.1f}{weight[k]:10.4f}{floor[k]:9.4f}{n:7.4f}{left[k]:+7.1%}"
-              f"{(weight[k] - floor[k]) / pressing[k]:10.3f}")  # fmt: skip
-    length = most / (weight[-1] / high[-1])
-    print(f"largest {np.abs(left).max():.1%}; length {1e3 * length:.1f} mm, "
-          f"pressure ratio {0.048 / (4 * 0.3 * length):.2f} if all of the friction of .3 is mobilised")  # fmt: skip
+def silo(counts: Sequence[int], seeds: int, rolling: float) -> None:
+    """Print the forces on floors and walls for several heights, and what Janssen's law says of them."""
+    print("           pressure  friction  on the floor N           on the walls N")
+    print("height mm     ratio   at work             law    off             law    off")
+    worst = 0.0
+    for count in counts:
+        found = np.mean([lowered(count, seed, rolling) for seed in range(seeds)], axis=0)
+        weight, floor, pressing, high, ratio, heavy = found
+        most = heavy * 2 * TUBE / (4 * AT_WALL * ratio)
+        law = float(janssen(weight, most))
+        walls = (weight - law) / AT_WALL
+        off = floor / law - 1, pressing / walls - 1
+        worst = max(worst, *map(abs, off))
+        print(f"{1e3 * high:9.1f}{ratio:10.3f}{(weight - floor) / pressing:10.3f}{floor:9.4f}{law:9.4f}{off[0]:+7.1%}"
+              f"{pressing:9.4f}{walls:9.4f}{off[1]:+7.1%}", flush=True)  # fmt: skip
+    print(f"largest {worst:.1%}")
 
 
 def discharged(hole: float, grains: float, seed: int) -> tuple[float, float, float]:
@@ -190,12 +219,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                                       formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     options.add_argument("what", choices=("silo", "hopper"))
     options.add_argument("--grains", type=int, nargs="+", default=[600, 1200, 2000, 2800, 3600])
+    options.add_argument("--rolling", type=float, default=0.1, help="rolling friction of the grains of a silo")
     options.add_argument("--seeds", type=int, default=2, help="fillings of each height")
     options.add_argument("--holes", type=float, nargs="+", default=[24, 30, 38, 48], help="diameters [mm]")
     options.add_argument("--leave", type=float, default=6000, help="grains that leave each hole while it is measured")
     given = options.parse_args(argv)
     if given.what == "silo":
-        silo(given.grains, given.seeds)
+        silo(given.grains, given.seeds, given.rolling)
     else:
         hopper([1e-3 * h for h in given.holes], given.leave)
 

@@ -5,16 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from solvers.dem.grains.verify import column, fit_janssen, fit_power, janssen, ring
+from solvers.dem.grains.engine import Engine, Hook
+from solvers.dem.grains.verify import column, fit_power, janssen, laws, ring, stress
+from solvers.dem.grains.walls import box
 
 
-def test_a_law_is_found_again() -> None:
-    weight = np.array([0.2, 0.5, 1.0, 1.6, 2.4])
+def test_janssen_at_both_ends() -> None:
     assert janssen(np.array([1e-6, 1e3]), 0.7) == pytest.approx([1e-6, 0.7], rel=1e-5)  # shallow and deep
-    most, left = fit_janssen(weight, janssen(weight, 0.7))
-    assert most == pytest.approx(0.7) and np.abs(left).max() < 1e-6
-    # what goes as a power of the weight is not Janssen's law, and shows
-    assert np.abs(fit_janssen(weight, 0.9 * weight**0.5)[1]).max() > 0.1
+
+
+def test_stress_of_a_bed_bears_its_weight() -> None:
+    """Between smooth walls the vertical stress is the weight above over the area, friction between grains and all."""
+    side, low, high = 0.05, 0.02, 0.06
+    law = laws(5e6, 0.5, 0.0, 0.1, 0.1)
+    engine = Engine(law, box((0, 0, 0), (side, side, 0.3), "wall"), dt=1e-4, gravity=(0, 0, -9.81))
+    cells = np.stack(np.meshgrid(range(5), range(5), range(20), indexing="ij"), axis=-1).reshape(-1, 3)
+    x = (cells + 0.5) * 0.01 + np.random.default_rng(1).uniform(-9e-4, 9e-4, (500, 3))
+    engine.insert(x, np.full(500, 0.004), "grain")
+    engine.run(1.0)
+    found: list[np.ndarray] = []
+    inside = lambda x: (x[:, 2] > low) & (x[:, 2] < high)  # noqa: E731
+    engine.run(1.1, [Hook(0.01, lambda e: found.append(stress(e, inside, side**2 * (high - low))))])
+    z, m = engine.grains.position[:, 2], engine.grains.mass
+    above = np.mean([m[z > h].sum() for h in np.linspace(low, high, 200)]) * 9.81 / side**2
+    assert np.mean(found, axis=0)[2, 2] == pytest.approx(above, rel=0.03)
 
 
 def test_an_exponent_and_its_bar() -> None:
