@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ducts
 import numpy as np
 import pytest
 from rectangles import SIDES, rectangle
@@ -81,6 +82,26 @@ def test_a_channel_heated_evenly(tmp_path: Path) -> None:
     assert all(check.passed for check in found.checks), found.checks
     assert found.verdict.answer == "yes"
     assert {"en", "it"} <= set(found.verdict.sentence)
+
+
+def test_what_a_swirling_flow_carries_is_kept_on_a_coarse_mesh(tmp_path: Path) -> None:
+    """Past a cylinder that heats, on coarse curved cells: heat balances, and the mean age is volume over flow
+    (P. V. Danckwerts, Chem. Eng. Sci. 2 (1953) 1-13), less what diffuses back out of the inlet."""
+    case = bound(
+        [
+            {"kind": "inlet", "name": "in", "on": "inlet", "velocity": "0.2 m/s", "temperature": "20 degC"},
+            {"kind": "outlet", "name": "out", "on": "outlet"},
+            {"kind": "heat_flux", "on": "cylinder", "value": "50 W/m2"},
+            {"kind": "convection", "on": "walls", "coefficient": "5 W/m2/K", "ambient": "10 degC"},
+        ],
+        bodies=[{"material": {**FLUID, "dynamic_viscosity": "1e-3 Pa s", "specific_heat": "5e4 J/kg/K"}}],
+        selections={name: {"extreme": "x"} for name in ("inlet", "outlet", "cylinder", "walls")},
+        parameters={"residence_time": True, "error_bars": False, "scalar_diffusivity": "1e-6 m2/s"},
+    )
+    found = answered(case, ducts.cylinder(0.03, 0.08), tmp_path)
+    assert {c.name: c.value for c in found.checks}["energy_balance"] < 1e-7
+    age = (2.2 * 0.41 - np.pi * 0.05**2) / (0.2 * 0.41)
+    assert found.quantities["outlet_residence_time_1"].value == pytest.approx(age, rel=1e-3)
 
 
 def test_heat_passes_from_solid_to_fluid(tmp_path: Path) -> None:
