@@ -36,8 +36,8 @@ def page() -> None:
         st.subheader(_("How to read the verdict"), anchor=False)
         st.markdown(
             _(
-                "*Yes* and *no* are said only when the whole error bar lies on one side of the limit. When the bar "
-                "reaches across it, the answer is *unclear*, and a finer mesh may decide."
+                "*Yes* and *no* are said only when the whole error bar lies on one side of the limit and all checks "
+                "passed. When the bar reaches across it, the answer is *unclear*, and a finer mesh may decide."
             )
         )
         st.subheader(_("Checks"), anchor=False)
