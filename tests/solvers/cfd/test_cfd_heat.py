@@ -18,6 +18,7 @@ from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.cfd.flow.__main__ import Flow
 from solvers.fem.mesh import distribute
+from solvers.meshing import gaps
 
 # isort: split
 from solvers.cfd.flow import answer, solution
@@ -153,6 +154,25 @@ def test_a_heated_cavity(rayleigh: float) -> None:
     u, x = found.flow.u.x.array.reshape(-1, 2), found.boundary.x
     assert u[np.isclose(x[:, 0], 0.5), 0].max() == pytest.approx(across, rel=1e-2)
     assert u[np.isclose(x[:, 1], 0.5), 1].max() == pytest.approx(up, rel=1.5e-2)
+
+
+@pytest.mark.parametrize(
+    ("size", "below", "told"), [("0.9", "wall", True), ("0.9", "symmetry", False), ("0.2", "wall", False)]
+)
+def test_a_gap_with_too_few_cells_is_told(size: str, below: str, told: bool) -> None:
+    case = bound(
+        [
+            {"kind": "inlet", "on": "left", "velocity": "1 m/s"},
+            {"kind": "outlet", "on": "right"},
+            {"kind": below, "on": "bottom"},
+        ]
+    )
+    mesh = ducts.rectangle(4, 1, size)
+    mesh.numbers["across_gaps"] = gaps.across(mesh, {0})
+    found = solution.prepare(case, solution.Bodies(case, distribute(mesh)), 2)
+    notes = [note for note in answer._notes(found) if "across the gap" in note["en"]]
+    assert len(notes) == told, mesh.numbers
+    assert all("attraverso la luce" in note["it"] for note in notes)
 
 
 def test_too_fast_for_a_steady_flow_is_said_before_it_is_solved() -> None:
