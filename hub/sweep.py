@@ -243,7 +243,7 @@ def middle_size(case: Mapping[str, Any], geometry: Path) -> float:
 
 
 def solve_point(folder: str, key: str, cache: str, home: str, ranks: int, until: str) -> str:
-    """Bring the run of one point to its end; the state it ended in. Called in a slot's process.
+    """Bring the run of one point to its end; the state it ended in. Called in a slot.
 
     Points on one mesh wait for the first of them to have made it.
     """
@@ -457,24 +457,17 @@ def _note(sweep: Sweep, future: Any) -> None:
 
 @contextmanager
 def _slots(count: int) -> Iterator[Any]:
-    """Processes of this machine that wait for solves and reduce what they left. Others on it cannot use them: both
-    sides show a certificate that was made for this once."""
+    """Threads of this process that wait for solves and reductions, which are processes of their own; nothing listens
+    on any port."""
     import dask
-    from distributed import Client, LocalCluster, Security
+    from distributed import Client, LocalCluster
 
-    quiet = {
-        "distributed.worker.daemon": True,
-        "distributed.admin.tick.limit": "60s",
-        "distributed.logging": {"distributed": "error"},
-        "distributed.worker.memory.terminate": False,
-    }
+    quiet = {"distributed.admin.tick.limit": "60s", "distributed.logging": {"distributed": "error"}}
     with dask.config.set(quiet):
         cluster = LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=count,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            protocol="tls",
-            security=Security.temporary(),  # type: ignore[no-untyped-call]
+            n_workers=1,
+            threads_per_worker=count,
+            processes=False,
             dashboard_address=None,
             memory_limit=None,
             silence_logs=50,
