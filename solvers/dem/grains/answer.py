@@ -260,7 +260,7 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
         points,
         facets,
         {name: (values, np.zeros((len(points), *values.shape[1:]))) for name, values in grains.items()}
-        | {name: (np.zeros(n), values[kept]) for name, values in walls.items()},
+        | {name: (np.full(n, np.nan), values[kept]) for name, values in walls.items()},
         attempt.out / "fields.vtu",
     )
     if seen.grid is not None and seen.gridded:
