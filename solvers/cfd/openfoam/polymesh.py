@@ -52,7 +52,8 @@ class PolyMesh:
 
     @property
     def cells(self) -> int:
-        return int(self.owner.max()) + 1
+        # a cell whose sides all belong to others owns none
+        return int(max(self.owner.max(), self.neighbour.max(initial=0))) + 1
 
     @property
     def sizes(self) -> dict[str, int]:

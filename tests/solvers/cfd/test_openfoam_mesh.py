@@ -47,6 +47,17 @@ def test_tetrahedra_close_and_fill_the_box(cube: PolyMesh) -> None:
     assert top == pytest.approx([0, 0, 2.0], abs=1e-12), "patches face outwards"
 
 
+def test_a_last_cell_inside_is_counted() -> None:
+    mesh = box((1.0, 2.0, 3.0), 0.4)
+    skin = set(np.unique(mesh.facets[:, :3]).tolist())
+    inside = next(i for i, cell in enumerate(mesh.cells) if not skin & set(cell[:4].tolist()))
+    last = np.append(np.delete(np.arange(len(mesh.cells)), inside), inside)
+    mesh.cells[:] = mesh.cells[last]
+    made = from_mesh(mesh, [(n, "patch", f) for n, f in mesh.selections.items()])
+    assert made.cells == len(mesh.cells)
+    assert np.abs(closed(made)).max() < 1e-12
+
+
 def test_triangles_become_prisms_one_metre_deep() -> None:
     flat = rectangle((4, 3), (2.0, 1.5))
     mesh = from_mesh(flat, [(n, "patch", f) for n, f in flat.selections.items()])
