@@ -390,9 +390,14 @@ class Client:
     def proofs(self, solver: str) -> list[dict[str, Any]]:
         return self._json("GET", f"/solvers/{_part(solver)}/proofs")  # type: ignore[no-any-return]
 
-    def prove(self, solver: str) -> dict[str, Any]:
-        """Run contract and benchmarks of a solver."""
-        return self._json("POST", f"/solvers/{_part(solver)}/proofs")  # type: ignore[no-any-return]
+    def known_cases(self, solver: str) -> list[dict[str, Any]]:
+        """Every case of a solver with reference values, and how far from them it was on this hub."""
+        return self._json("GET", f"/solvers/{_part(solver)}/cases")  # type: ignore[no-any-return]
+
+    def prove(self, solver: str, *, every: bool = False) -> dict[str, Any]:
+        """Run contract and benchmarks of a solver, or every case of it."""
+        query = {"every": "true"} if every else {}
+        return self._json("POST", f"/solvers/{_part(solver)}/proofs", params=query)  # type: ignore[no-any-return]
 
     def propose(self, solver: str) -> dict[str, Any]:
         return self._json("POST", f"/solvers/{_part(solver)}/proposal")  # type: ignore[no-any-return]

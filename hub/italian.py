@@ -22,6 +22,7 @@ _SAID: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
     (frozenset({"step", "doing"}), ("doing",)),
     (frozenset({"equation", "validated"}), ("validated",)),
     (frozenset({"geometry_name", "asks"}), ("title", "description")),
+    (frozenset({"case", "answers"}), ("title", "description")),
 )
 
 

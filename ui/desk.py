@@ -136,8 +136,13 @@ def proofs(solver: str) -> list[dict[str, Any]]:
     return or_none(lambda: client().proofs(solver)) or []
 
 
-def prove(solver: str) -> None:
-    told(lambda: client().prove(solver))
+def known_cases(solver: str) -> list[dict[str, Any]]:
+    """Cases of a solver whose answers are known from elsewhere, and how far from them it was here."""
+    return or_none(lambda: client().known_cases(solver)) or []
+
+
+def prove(solver: str, *, every: bool = False) -> None:
+    told(lambda: client().prove(solver, every=every))
 
 
 def propose(solver: str) -> None:

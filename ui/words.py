@@ -52,7 +52,8 @@ def plain(text: Any) -> str:
     Every character with a meaning is escaped. Icons and colours (``:name:``) and links are looked for once more
     after escapes were read: a word joiner, which is not seen, after a colon, an @ or ``www`` stops that.
     """
-    escaped = _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
+    # a space that keeps a number and its unit on one line stays one
+    escaped = _MARKUP.sub(r"\\\1", re.sub(r"[^\S\u00a0\u202f]+", " ", str(text)).strip())
     return re.sub(r"(\\[:@]|www)(?=\S)", "\\1\u2060", escaped, flags=re.IGNORECASE)
 
 

@@ -5,23 +5,29 @@ A solver that staff have not published is offered to its authors' organisation a
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path as Folder
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hub import catalogue
+from hub import catalogue, conformance
 from hub.access import Right, comes_published, visible
 from hub.api.answers import _Answer
 from hub.api.caller import Anybody, Hub, Staff, require
-from hub.api.refusals import not_found, refusal
+from hub.api.refusals import Refusal, not_found, refusal
+from hub.api.runs import read_result
+from hub.case import load_data
 from hub.conformance import Finding
 from hub.executor import Handle, JobState
 from hub.local import LocalExecutor
+from hub.result import Quantity
 from hub.runfolder import Attempt, Done, Failure, Job
-from hub.store import Caller, Proof, Standing
+from hub.store import Caller, Proof, Run, Standing
 
 router = APIRouter()
 
@@ -63,6 +69,33 @@ class PublicationRequest(BaseModel):
 
     state: Standing
     organisation: Annotated[str, Field(max_length=100)] | None = None
+
+
+class KnownAnswer(_Answer):
+    """A reference value of a case and what the solver has made of it on this hub, None where it has not yet.
+
+    value, reference : in `unit`, SI; off, tolerance : relative; created : of the suite or run, seconds since 1970 UTC
+    run : that of the caller's organisation which has computed the case as it stands, None for a suite
+    """
+
+    quantity: str
+    reference: float
+    unit: str
+    tolerance: float
+    source: str
+    value: float | None = None
+    off: float | None = None
+    created: float | None = None
+    run: str | None = None
+
+
+class KnownCase(_Answer):
+    """A case of a solver whose answer is known from elsewhere."""
+
+    case: str
+    title: str
+    description: str
+    answers: list[KnownAnswer]
 
 
 @router.get("/publications")
@@ -109,9 +142,67 @@ def publish(name: SolverName, body: PublicationRequest, house: Staff, hub: Hub) 
     return _publication(hub, house.caller, name)
 
 
+@router.get("/solvers/{name}/cases")
+def known(name: SolverName, who: Anybody, hub: Hub) -> list[KnownCase]:
+    """Every case of a solver with reference values, and how far from them its version of today was on this hub."""
+    if not _sees(hub, who, name):
+        raise not_found("the solver")
+    about = catalogue.describe(name)
+    runs = [r for r in hub.store.within(who).runs(state="done", limit=500) if r.solver == name and r.until == "report"]
+    proved = {
+        (found.case, found.quantity): (found.value, proof.created)
+        for proof in reversed(_proofs(hub, who, name))
+        if proof.version == about.version
+        for finding in proof.findings
+        if (found := finding.measured)
+    }
+    answers = []
+    for case, folder in conformance.known_cases(about).items():
+        typed, _ = load_data(folder)
+        question = _question(typed, _digest(folder / typed["geometry"]["file"]))
+        same = next((r for r in runs if _question(r.case, r.geometry) == question), None)
+        made = _made(hub, same, about.version) if same else {}
+        rows = []
+        for one in conformance.expected(folder):
+            row = KnownAnswer(reference=one.value, **one.model_dump(exclude={"value"}))
+            value, created = proved.get((case, one.quantity), (None, None))
+            if one.quantity in made and same and (same.ended or 0.0) > (created or 0.0):
+                value, created = made[one.quantity].value, same.ended
+                row = row.model_copy(update={"run": same.id})
+            if value is not None:
+                apart = conformance.off(value, one.value)
+                row = row.model_copy(update={"value": value, "off": apart, "created": created})
+            rows.append(row)
+        answers.append(
+            KnownCase(case=case, title=typed["title"], description=typed.get("description", ""), answers=rows)
+        )
+    return answers
+
+
+def _made(hub: Hub, run: Run, version: str) -> dict[str, Quantity]:
+    """What a run has found, if the solver was of that version."""
+    try:
+        result = read_result(hub.settings, run)
+    except Refusal:
+        return {}
+    return result.quantities if result.solver.get("version") == version else {}
+
+
+def _question(case: Mapping[str, Any], geometry: str) -> dict[str, Any]:
+    """What of a case decides its answer; geometry : digest of its file."""
+    aside = ("title", "description", "language", "resources", "officina")
+    file = {**(case.get("geometry") or {}), "file": geometry}
+    return {**{key: value for key, value in case.items() if key not in aside}, "geometry": file}
+
+
+@cache
+def _digest(file: Folder) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 @router.post("/solvers/{name}/proofs", status_code=202)
-def prove(name: SolverName, who: Anybody, hub: Hub) -> ProofAnswer:
-    """Run the contract and the benchmarks of a solver; one suite of a solver at a time."""
+def prove(name: SolverName, who: Anybody, hub: Hub, *, every: bool = False) -> ProofAnswer:
+    """Run the contract and the benchmarks of a solver, or `every` case of it; one suite of a solver at a time."""
     require(who, Right.PROVE)
     if not _sees(hub, who, name):
         raise not_found("the solver")
@@ -119,7 +210,7 @@ def prove(name: SolverName, who: Anybody, hub: Hub) -> ProofAnswer:
         if (found := _answer(hub, proof)).state == "running":
             return found
     made = hub.store.workshop(who).begin_proof(name, catalogue.describe(name).version)
-    argv = (sys.executable, "-P", "-m", "hub.conformance", name)
+    argv = (sys.executable, "-P", "-m", "hub.conformance", name, *(["--every"] if every else []))
     job = Job(name=f"proof-{made.id}", argv=argv, memory=MEMORY, time=TIME)
     folder = _folder(hub, made)
     folder.parent.mkdir(parents=True, exist_ok=True)

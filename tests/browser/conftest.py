@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from listening import HookServer, MailServer, serving
 from playwright.sync_api import Browser, expect, sync_playwright
 from surfing import ROOT, Hub, Pages
 
@@ -33,8 +34,20 @@ QUIET = [
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """``officina up`` on a free port, with orchestration up."""
+def mailbox() -> Iterator[MailServer]:
+    with serving(MailServer()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hook() -> Iterator[HookServer]:
+    with serving(HookServer()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, mailbox: MailServer, hook: HookServer) -> Iterator[Hub]:
+    """``officina up`` on a free port, with orchestration up; it may send mail and tell one host of runs."""
     home = tmp_path_factory.mktemp("home")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -43,7 +56,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     process = subprocess.Popen(
         [sys.executable, "-m", "hub.cli", "up", "--port", str(port)],
         cwd=ROOT,
-        env={**os.environ, "OFFICINA_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "OFFICINA_HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+            "OFFICINA_SMTP": f"127.0.0.1:{mailbox.server_address[1]}",
+            "OFFICINA_SMTP_SECURITY": "none",
+            "OFFICINA_WEBHOOK_HOSTS": f"127.0.0.1:{hook.server_address[1]}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -87,9 +107,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: ``OFFICINA_SCREENSHOTS``, or beside the temporary files of the tests."""
-    folder = Path(os.environ.get("OFFICINA_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+def pictures() -> Path:
+    """Where screenshots go, on CI to be kept from there: ``OFFICINA_SCREENSHOTS``, or ``out/screenshots``."""
+    folder = Path(os.environ.get("OFFICINA_SCREENSHOTS") or ROOT / "out" / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import re
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
+from listening import HookServer, MailServer
 from playwright.sync_api import Browser, expect
-from surfing import BRACKET, Hub, Pages
+from surfing import BRACKET, ROOT, Hub, Pages
 
+from hub.case import load_yaml
 from hub.client import Client
 
 pytestmark = pytest.mark.timeout(600)
 
 #: What a customer may have typed: none of it may be seen, or do anything, on a page of staff.
 SECRET = "<img src=x onerror=window.hacked=1> **Gearbox X9** =HYPERLINK(1)"
+
+
+def beam(client: Client) -> dict[str, Any]:
+    """A case that is meshed at once."""
+    folder = ROOT / "cases" / "cantilever"
+    file = client.upload(folder / "beam.step")["id"]
+    return {**load_yaml((folder / "case.yaml").read_bytes()), "geometry": {"file": file}, "mesh": {"size": "80 mm"}}
 
 
 def test_a_board_without_content_a_quota_and_the_audit(pages: Pages, hub: Hub) -> None:
@@ -48,6 +63,72 @@ def test_a_board_without_content_a_quota_and_the_audit(pages: Pages, hub: Hub) -
     pages.open(f"/run?run={run}")
     expect(page.get_by_role("heading", name="Gearbox")).to_be_visible()
     assert page.evaluate("window.hacked") is None
+
+
+def test_staff_run_a_failed_run_again_and_move_it(pages: Pages, hub: Hub, tmp_path: Path) -> None:
+    page, client = pages.page, hub.client()
+    here = {"transport": "local", "scheduler": "none", "scratch": str(tmp_path / "scratch")}
+    client.describe_cluster("attic", here)
+    run = client.submit({**beam(client), "title": SECRET, "resources": {"time": "1 ms"}})["id"]
+    assert client.wait(run, seconds=120)["failure"]["code"] == "time-limit"
+
+    def act(on: str, deed: str) -> str:
+        """What is pressed on a card, and the run that comes of it."""
+        known = {each["id"] for each in client.board()}
+        pages.open("/board")
+        page.locator(f".st-key-board-{on}").get_by_role("button", name="Act").click()
+        pages.shot(f"board-{deed.split()[0].lower()}")
+        page.get_by_role("button", name=deed).click()
+        made = page.locator("[class*=st-key-board-]").filter(has_not=page.locator(f".st-key-board-{on}"))
+        expect(made.first).to_be_visible()
+        pages.settled()
+        (new,) = {each["id"] for each in client.board()} - known
+        return new
+
+    again = act(run, "Run again")
+    moved = act(again, "Move to attic")
+    assert next(each for each in client.board() if each["id"] == moved)["cluster"] == "attic"
+    client.cancel(moved)
+    assert client.wait(again, seconds=120)["state"] == "cancelled"  # what was under way elsewhere is no more
+    assert client.wait(moved, seconds=120)["state"] == "cancelled"
+    assert client.case(again) == client.case(run)
+    events = [(deed["event"], deed["subject"]) for deed in client.audit()]
+    assert ("retry", run) in events
+    assert ("move to attic", again) in events
+    client.forget_cluster("attic")
+
+
+def test_a_wish_to_be_told_is_kept_and_the_end_of_a_run_arrives(
+    pages: Pages, hub: Hub, mailbox: MailServer, hook: HookServer
+) -> None:
+    page, client = pages.page, hub.client()
+    pages.open("/account")
+    page.get_by_label("By mail to").fill("anna@example.org")
+    page.get_by_label("By a webhook at").fill("http://169.254.169.254/")
+    pages.press("Keep")
+    expect(page.locator("[data-testid=stAlert]", has_text="a host that may be told")).to_be_visible()
+    page.get_by_label("By a webhook at").fill(f"http://127.0.0.1:{hook.server_address[1]}/ended")
+    pages.press("Keep")
+    expect(page.get_by_text("Kept.")).to_be_visible()
+    pages.open("/account")
+    key = page.locator("[data-testid=stCode]").first.inner_text().strip()
+    pages.shot("account-wishes")
+    run = client.submit({**beam(client), "title": "To be told of", "mesh": {"size": "79 mm"}})["id"]
+    client.cancel(run)
+    assert client.wait(run, seconds=120)["state"] == "cancelled"
+    for _ in range(300):
+        mails = [mail for mail in mailbox.mails if "To be told of" in str(mail["subject"])]
+        told = [(head, body) for head, body in hook.told if json.loads(body)["run"]["id"] == run]
+        if mails and told:
+            break
+        time.sleep(0.1)
+    assert [mail["to"] for mail in mails] == ["anna@example.org"]
+    assert f"/run?run={run}" in mails[0].get_content()
+    ((head, body),) = told
+    assert json.loads(body)["run"]["state"] == "cancelled"
+    signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+    assert head["X-Officina-Signature"] == f"sha256={signature}"
+    client.want(mail="", webhook="", language="en")
 
 
 def test_a_link_shows_a_stranger_the_result_until_it_is_taken_back(pages: Pages, hub: Hub, browser: Browser) -> None:

@@ -14,6 +14,8 @@ from serving import BRACKET, Hub
 
 from hub import catalogue
 from hub.case import load_data
+from hub.filekind import _OTHERS as OTHERS
+from hub.filekind import recognise
 from hub.italian import catalogue as italian
 from hub.italian import preferred, say, spoken
 from hub.units import to_si
@@ -22,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Fields of a Problem, a Failure and a Finding; and calls that take them by place.
 FIELDS = {"found", "expected", "todo", "message", "hint", "what", "doing"}
 CALLS = {"doing": (0,), "refusal": (2, 3, 4), "StageError": (1, 2), "Ended": (1, 2), "Blocked": (0, 1, 2),
-         "fail": (1, 2),
+         "fail": (1, 2), "_refuse": (0, 1, 2),
          "_error": (0, 1, 2, 3), "_problem": (0, 1, 2, 3, 4), "PydanticCustomError": (1,)}  # fmt: skip
 #: Where an ordinary ValueError becomes a problem.
 VALIDATED = ("case.py", "study.py", "table.py", "units.py")
@@ -69,6 +71,19 @@ def test_every_sentence_of_the_hub_has_its_italian(room: str) -> None:
     assert len(found) > 100
     missing = [f"{file}: {text}" for text, file in found.items() if text not in italian()]
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "content",
+    [start + b" \0" for start, _ in OTHERS]
+    + [b"", b"  ", b"<html>", b"\1\0", b"words", b"ISO-10303-21;", b"<VTKFile>"],
+)
+def test_what_a_file_is_instead_is_said_in_italian(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    _, problem = recognise(tmp_path / "file")
+    assert problem is not None
+    for text in (problem.found, problem.expected, problem.todo):
+        assert say(text) != text or text in italian()
 
 
 def test_a_translation_holds_as_many_values_as_the_text() -> None:

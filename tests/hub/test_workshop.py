@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from serving import Hub
+from serving import ROOT, Hub
+
+from hub.result import Quantity, Result
 
 
 def test_a_solver_that_is_not_published_is_for_its_authors_alone(hub: Hub) -> None:
@@ -36,6 +38,42 @@ def test_a_solver_that_is_not_published_is_for_its_authors_alone(hub: Hub) -> No
         assert house.put("/staff/solvers/no.such", json=body).status_code == 404
 
 
+def test_every_case_with_known_values_is_told_with_its_sources(hub: Hub) -> None:
+    there = {f.parent.name for f in (ROOT / "cases").glob("*/expected.yaml")}
+    told: set[str] = set()
+    with hub.http(**{"Accept-Language": "it"}) as house:
+        for solver in house.get("/solvers").json():
+            for case in house.get(f"/solvers/{solver['name']}/cases").json():
+                told.add(case["case"])
+                assert all(a["tolerance"] > 0 and len(a["source"]) > 10 and a["off"] is None for a in case["answers"])
+        flow = house.get("/solvers/cfd.flow/cases").json()
+    assert there <= told
+    assert "Quanto si scalda" in next(case["title"] for case in flow if case["case"] == "pipe-flow")
+
+
+def test_a_run_of_a_case_as_it_stands_tells_how_far_off_it_was(hub: Hub) -> None:
+    caller, token = hub.member("Workshop", "Livia", "engineer")
+    with hub.http(token) as http:
+        case = next(t for t in http.get("/templates").json() if t["name"] == "insulated-pipe")["case"]
+        run = http.post("/runs", json={"case": {**case, "title": "Ours"}}).json()["id"]
+        other = http.post("/runs", json={"case": {**case, "mesh": {"size": "15 mm"}}}).json()["id"]
+        version = http.get("/solvers/fem.heat").json()["version"]
+        for each, value in ((run, 500.0), (other, 700.0)):
+            hub.store.orchestration.advance(each, expect={"queued"}, state="done")
+            folder = hub.settings.home / hub.store.within(caller).run(each).folder
+            folder.mkdir(parents=True)
+            found = Quantity(value=value, unit="K", error=1.0)
+            result = Result(state="done", title="Ours", quantities={"bore": found}, solver={"version": version})
+            (folder / "result.json").write_text(result.model_dump_json())
+        pipe = next(c for c in http.get("/solvers/fem.heat/cases").json() if c["case"] == "insulated-pipe")
+        bore = next(answer for answer in pipe["answers"] if answer["quantity"] == "bore")
+        assert (bore["value"], bore["run"]) == (500.0, run)
+        assert bore["off"] == pytest.approx(500.0 / bore["reference"] - 1)
+    with hub.http() as house:  # what others have run is theirs
+        pipe = next(c for c in house.get("/solvers/fem.heat/cases").json() if c["case"] == "insulated-pipe")
+        assert all(answer["run"] is None for answer in pipe["answers"])
+
+
 def test_a_suite_runs_as_a_job_and_its_findings_are_for_all_who_see_the_solver(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,3 +100,6 @@ def test_a_suite_runs_as_a_job_and_its_findings_are_for_all_who_see_the_solver(
         assert carlo.get("/solvers/fem.heat/proofs").status_code == 404
         house.put("/staff/solvers/fem.heat", json={"state": "published"})
         assert carlo.get("/solvers/fem.heat/proofs").json()[0]["id"] == now["id"]
+        known = carlo.get("/solvers/fem.heat/cases").json()
+        off = {(case["case"], answer["quantity"]): answer["off"] for case in known for answer in case["answers"]}
+        assert off == {(m["case"], m["quantity"]): m["off"] for m in measured}

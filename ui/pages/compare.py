@@ -13,6 +13,8 @@ from ui.words import _, human, plain, said
 
 #: Most runs beside each other on a laptop's screen.
 MOST = 3
+#: Differences below this share of the values are rounding.
+ROUNDING = 1e-9
 
 
 def page() -> None:
@@ -66,10 +68,12 @@ def _difference(first: dict[str, Any] | None, other: dict[str, Any] | None) -> s
     if not first or not other or first["unit"] != other["unit"]:
         return "–"
     gap = float(other["value"]) - float(first["value"])
+    if abs(gap) <= ROUNDING * max(abs(float(first["value"])), abs(float(other["value"]))):
+        gap = 0.0
     text = quantity(gap, "delta_K" if first["unit"] == "K" else str(first["unit"]))
     bars = [q.get("error") for q in (first, other)]
     certain = abs(float(first["value"])) > float(bars[0] or 0.0)  # in parts of what may be zero nothing is said
-    if certain and first["unit"] != "K":
+    if gap and certain and first["unit"] != "K":
         text += f" ({number(100 * gap / abs(float(first['value'])), 2)} %)"
     widths = [float(b) for b in bars if b is not None]
     if len(widths) == 2 and any(widths) and abs(gap) <= math.fsum(widths):

@@ -11,6 +11,7 @@ from hub.problem import Problem
 from ui import session, show
 from ui.draft import Draft
 from ui.faces import pick_faces
+from ui.numbers import memory
 from ui.pages import revision
 from ui.words import _, plain
 
@@ -71,10 +72,11 @@ def _upload(draft: Draft) -> None:
     )
     # the words of the button, from our own catalogue: no markup of anybody's
     words = json.dumps(_("Choose a file, or drop it here"), ensure_ascii=False)
-    rule = f'[data-testid="stFileUploaderDropzone"] button::after {{ content: {words}; font-size: 1rem; }}'
-    st.html(f"<style>{rule}</style>")
+    which = '[data-testid="stFileUploaderDropzone"] button:not([data-testid="stFileChip"] *)'
+    st.html(f"<style>{which}::after {{ content: {words}; font-size: 1rem; }}</style>")
     file = st.file_uploader(_("CAD file or mesh"), type=TYPES, key=f"{draft.id}.upload", label_visibility="collapsed")
     if file is None:
+        _not_taken(draft)
         return
     with st.spinner(_("Uploading …")):
         found = session.upload(file.name, file.getvalue())
@@ -92,6 +94,44 @@ def _upload(draft: Draft) -> None:
         draft.case["title"] = draft.file_name.rsplit(".", 1)[0][:200]
     st.session_state.pop(f"{draft.id}.replace", None)
     st.rerun()
+
+
+#: What Streamlit says of a file that it has not taken is English, and hidden: ours takes its place.
+_SPEAK = """
+export default function ({ data }) {
+  const speak = () => {
+    for (const alert of document.querySelectorAll("[data-testid=stFileChip] [role=alert]")) {
+      const said = alert.textContent;
+      if (!said || Object.values(data).includes(said)) continue;
+      const [first, ...rest] = alert.childNodes; // kept, as they are Streamlit's
+      first.nodeValue = /must be/.test(said) ? data.large : /not allowed/.test(said) ? data.kind : data.broken;
+      for (const other of rest) other.nodeValue = "";
+    }
+  };
+  const watch = new MutationObserver(speak);
+  watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+  speak();
+  return () => watch.disconnect();
+}
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def _speaker() -> Any:
+    return st.components.v2.component("officina_not_taken", html="<span></span>", js=_SPEAK)
+
+
+def _not_taken(draft: Draft) -> None:
+    """Words for a file that did not arrive; what is there of the case stays as it is."""
+    limit = memory(1e6 * float(st.get_option("server.maxUploadSize")))
+    kept = _("Nothing else has changed.")
+    data = {
+        "large": _("This file is larger than {limit}, the most that is taken here.", limit=limit)
+        + f" {_('Leave out what does not matter, or save it as STEP.')} {kept}",
+        "kind": _("Files of this kind are not read: {kinds} are.", kinds=", ".join(TYPES)) + f" {kept}",
+        "broken": _("The connection broke before the whole file was here. Choose it again.") + f" {kept}",
+    }
+    _speaker()(key=f"{draft.id}.not-taken", data=data)
 
 
 def _read(draft: Draft, verdict: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def _ask(case: dict[str, Any], ask: dict[str, Any], key: str) -> None:
         library = session.materials()
         names = list(library)
         st.session_state.setdefault(key, place[last])
-        place[last] = st.selectbox(label, names, format_func=lambda k: plain(library[k]["name"]), key=key)
+        place[last] = st.selectbox(label, names, format_func=lambda k: plain(_(library[k]["name"])), key=key)
         return
     typed = quantity(label, place[last], ask["unit"], tuple(ask["units"]), key)
     if typed.strip():

@@ -75,10 +75,11 @@ def _passport(solver: dict[str, Any], spoken: dict[str, Any]) -> None:
     verified, valid = st.columns(2)
     with verified:
         st.markdown(f"**{_('Verified by')}**")
-        _benchmarks(solver, proofs)
+        _known(solver)
     with valid:
         st.markdown(f"**{_('Validated for')}**")
         st.markdown("\n".join(f"- {plain(v)}" for v in solver.get("validated", ())) or _("not said"))
+    _values(solver)
     _proof(solver["name"], proofs)
     with st.expander(_("What can be set")):
         for kind, schema in solver.get("conditions", {}).items():
@@ -98,21 +99,54 @@ def _passport(solver: dict[str, Any], spoken: dict[str, Any]) -> None:
         _work(solver["name"], spoken, proofs)
 
 
-def _benchmarks(solver: dict[str, Any], proofs: list[dict[str, Any]]) -> None:
-    if not solver.get("benchmarks"):
+def _known(solver: dict[str, Any]) -> None:
+    """Each case with a known answer: how far from it the solver was here, at its worst, and what is allowed."""
+    found = desk.known_cases(solver["name"])
+    if not found:
         st.caption(_("No benchmark yet: take its answers as a first idea."))
         return
-    measured = [f["measured"] for f in (proofs[0]["findings"] if proofs else []) if f.get("measured")]
-    for benchmark in solver["benchmarks"]:
-        orders = ", ".join(f"{k} {v:g}" for k, v in benchmark.get("order", {}).items())
-        extra = f" ({plain(_('order of convergence: {orders}', orders=orders))})" if orders else ""
-        of = [m for m in measured if m["case"] == benchmark["case"]]
-        if of:
-            worst = max(of, key=lambda m: m["off"] / m["tolerance"])
-            off, allowed = (f"{number(100 * worst[name], 2)} %" for name in ("off", "tolerance"))
-            said_so = _("at most {off} off, {allowed} allowed", off=off, allowed=allowed)
-            extra += f" :gray[{plain(said_so)}]"
-        st.markdown(f"- {plain(benchmark['case'])}{extra}")
+    lines = []
+    for case in found:
+        allowed = max(answer["tolerance"] for answer in case["answers"])
+        measured = [answer for answer in case["answers"] if answer["off"] is not None]
+        if measured:
+            worst = max(measured, key=lambda answer: answer["off"] / answer["tolerance"])
+            text = _(
+                "at most {off} off, {allowed} allowed", off=_share(worst["off"]), allowed=_share(worst["tolerance"])
+            )
+        else:
+            text = _("not computed here yet; {allowed} allowed", allowed=_share(allowed))
+        lines.append(f"- {plain(case['title'])} :gray[{plain(text)}]")
+    st.markdown("\n".join(lines))
+    orders = [f"{b['case']}: {k} {v:g}" for b in solver.get("benchmarks", ()) for k, v in b.get("order", {}).items()]
+    if orders:
+        st.caption(plain(_("order of convergence: {orders}", orders=", ".join(orders))))
+
+
+def _values(solver: dict[str, Any]) -> None:
+    """Every reference value with its source, and what the solver has made of it here."""
+    rows = [
+        {
+            _("Case"): case["title"],
+            _("Quantity"): human(answer["quantity"]),
+            _("Reference"): si(answer["reference"], answer["unit"], 5),
+            _("Here"): si(answer["value"], answer["unit"], 5) if answer["value"] is not None else "–",
+            _("Off by"): _share(answer["off"]) if answer["off"] is not None else "–",
+            _("Allowed"): _share(answer["tolerance"]),
+            _("Source"): answer["source"],
+        }
+        for case in desk.known_cases(solver["name"])
+        for answer in case["answers"]
+    ]
+    if rows:
+        with st.expander(
+            plain(_("Known values, {n}, and where they are from", n=len(rows))), icon=":material/table_rows:"
+        ):
+            st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def _share(part: float) -> str:
+    return f"{number(100 * part, 2)} %"
 
 
 def _proof(name: str, proofs: list[dict[str, Any]]) -> None:
@@ -131,26 +165,9 @@ def _proof(name: str, proofs: list[dict[str, Any]]) -> None:
     with st.expander(plain(head), icon=icon):
         if proof["why"]:
             st.error(plain(proof["why"]), icon=":material/error:")
-        rows = [
-            {
-                _("Benchmark"): m["case"],
-                _("Quantity"): human(m["quantity"]),
-                _("Here"): si(m["value"], m["unit"], 5),
-                _("Reference"): si(m["reference"], m["unit"], 5),
-                _("Off by"): f"{number(100 * m['off'], 2)} %",
-                _("Allowed"): f"{number(100 * m['tolerance'], 2)} %",
-                _("Passed"): _("yes") if finding["passed"] else _("no"),
-                _("Source"): m["source"],
-            }
-            for finding in proof["findings"]
-            if (m := finding.get("measured"))
-        ]
-        if rows:
-            st.dataframe(rows, hide_index=True, width="stretch")
         for finding in proof["findings"]:
-            if not finding.get("measured"):
-                mark = ":green[:material/check_circle:]" if finding["passed"] else ":red[:material/error:]"
-                st.markdown(f"{mark} {plain(finding['what'])}")
+            mark = ":green[:material/check_circle:]" if finding["passed"] else ":red[:material/error:]"
+            st.markdown(f"{mark} {plain(finding['what'])}")
 
 
 @session.live(2.0)
@@ -171,6 +188,11 @@ def _work(name: str, spoken: dict[str, Any], proofs: list[dict[str, Any]]) -> No
         st.button(
             _("Run its suite"), key=f"prove-{name}", icon=":material/fact_check:", disabled=running,
             on_click=desk.prove, args=(name,),
+        )  # fmt: skip
+        st.button(
+            _("Run all its cases"), key=f"prove-all-{name}", icon=":material/checklist:", disabled=running,
+            on_click=desk.prove, args=(name,), kwargs={"every": True}, type="tertiary",
+            help=_("The cases with known values that the suite leaves out, too: some take hours."),
         )  # fmt: skip
         state = spoken.get("state", "published")
         if spoken.get("mine") and state == "private":
