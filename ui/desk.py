@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from ui.session import API, client, may, or_none, told
+from hub.client import Client
+from ui.session import API, client, may, or_none, owner, told
 
 #: The right to see the board, in the words of `/me`.
 BOARD = "watch the runs of all organisations without opening them, and set quotas"
@@ -136,9 +137,19 @@ def proofs(solver: str) -> list[dict[str, Any]]:
     return or_none(lambda: client().proofs(solver)) or []
 
 
+@st.cache_resource(ttl=30, max_entries=200, show_spinner=False)
+def _known_cases(_client: Client, owner: str, solver: str) -> list[dict[str, Any]]:
+    return _client.known_cases(solver)
+
+
 def known_cases(solver: str) -> list[dict[str, Any]]:
     """Cases of a solver whose answers are known from elsewhere, and how far from them it was here."""
-    return or_none(lambda: client().known_cases(solver)) or []
+    return or_none(lambda: _known_cases(client(), owner(), solver)) or []
+
+
+def look_again() -> None:
+    """A suite has ended: what it has measured is asked for anew."""
+    _known_cases.clear()
 
 
 def prove(solver: str, *, every: bool = False) -> None:

@@ -22,7 +22,7 @@ from hub.api.caller import Anybody, Hub, Staff, require
 from hub.api.refusals import Refusal, not_found, refusal
 from hub.api.runs import read_result
 from hub.case import load_data
-from hub.conformance import Finding
+from hub.conformance import Expected, Finding
 from hub.executor import Handle, JobState
 from hub.local import LocalExecutor
 from hub.result import Quantity
@@ -157,13 +157,11 @@ def known(name: SolverName, who: Anybody, hub: Hub) -> list[KnownCase]:
         if (found := finding.measured)
     }
     answers = []
-    for case, folder in conformance.known_cases(about).items():
-        typed, _ = load_data(folder)
-        question = _question(typed, _digest(folder / typed["geometry"]["file"]))
+    for case, (typed, question, references) in _known(name, about.version).items():
         same = next((r for r in runs if _question(r.case, r.geometry) == question), None)
         made = _made(hub, same, about.version) if same else {}
         rows = []
-        for one in conformance.expected(folder):
+        for one in references:
             row = KnownAnswer(reference=one.value, **one.model_dump(exclude={"value"}))
             value, created = proved.get((case, one.quantity), (None, None))
             if one.quantity in made and same and (same.ended or 0.0) > (created or 0.0):
@@ -196,8 +194,14 @@ def _question(case: Mapping[str, Any], geometry: str) -> dict[str, Any]:
 
 
 @cache
-def _digest(file: Folder) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _known(name: str, _version: str) -> dict[str, tuple[dict[str, Any], dict[str, Any], list[Expected]]]:
+    """Name -> case as typed, its question, and reference values of each known case of a solver; only read."""
+    found = {}
+    for case, folder in conformance.known_cases(catalogue.describe(name)).items():
+        typed, _ = load_data(folder)
+        digest = hashlib.sha256((folder / typed["geometry"]["file"]).read_bytes()).hexdigest()
+        found[case] = typed, _question(typed, digest), conformance.expected(folder)
+    return found
 
 
 @router.post("/solvers/{name}/proofs", status_code=202)

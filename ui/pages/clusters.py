@@ -135,4 +135,4 @@ def _estimates() -> None:
             _("Cost"): f"{number(actual['cost'], 3)}" if actual.get("cost") is not None else "–",
         }
         rows.append(row)
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, column_config={_("Title"): st.column_config.TextColumn(width=240)})

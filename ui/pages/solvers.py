@@ -146,7 +146,7 @@ def _values(solver: dict[str, Any]) -> None:
 
 
 def _share(part: float) -> str:
-    return f"{number(100 * part, 2)} %"
+    return f"{number(100 * part, 2)}\u00a0%"
 
 
 def _proof(name: str, proofs: list[dict[str, Any]]) -> None:
@@ -174,6 +174,7 @@ def _proof(name: str, proofs: list[dict[str, Any]]) -> None:
 def _watch(name: str) -> None:
     proof: dict[str, Any] = next(iter(desk.proofs(name)), {})
     if proof.get("state") != "running":
+        desk.look_again()
         st.rerun(scope="app")
     done = len(proof["findings"])
     st.info(plain(_("The suite is running: {n} things looked at.", n=done)), icon=":material/autorenew:")
