@@ -88,8 +88,9 @@ def test_streamlines_run_from_end_to_end(pages: Pages, runs: dict[str, str]) -> 
     before = pixels(viewer)
     viewer.get_by_role("checkbox", name="Streamlines").check()
     assert pixels(viewer) != before
-    shown = viewer.evaluate("(v) => [v.__result.lines.visible, v.__result.skin.material.uniforms.faint.value]")
-    assert shown[0] and shown[1] < 0.5  # the skin hides nothing of them
+    shown = viewer.evaluate("""(v) => { const { lines, skin, inside } = v.__result;
+      return [lines.visible, skin.material.uniforms.faint.value, inside.cap.visible]; }""")
+    assert shown[0] and shown[1] < 0.5 and not shown[2]  # neither skin nor cap hides them
     reach = viewer.evaluate(
         """(v) => { const p = v.__result.arrays.line_points, x = Array.from({length: p.length / 3}, (_, i) => p[3 * i]);
         return (Math.max(...x) - Math.min(...x)) / 65535; }"""

@@ -314,7 +314,8 @@ class Result {
     const cut = () => {
       share.hidden = axis.value === "";
       this.stage.section(axis.value === "" ? null : Number(axis.value[0]), Number(share.value), axis.value.endsWith("-"));
-      this.inside?.cut(axis.value === "" || this.film?.visible ? null : this.stage.plane);
+      const bare = axis.value === "" || this.film?.visible || this.seeThrough();
+      this.inside?.cut(bare ? null : this.stage.plane);
     };
     this.recut = cut;
     this.cutAt = (along, at) => {
@@ -424,9 +425,15 @@ class Result {
     this.showFaint();
   }
 
-  // The skin hides nothing of what is shown inside it.
+  // Something is shown inside the skin.
+  seeThrough() {
+    return Boolean(this.lines?.visible || this.inside?.level.visible);
+  }
+
+  // Skin and cap hide nothing of what is shown inside.
   showFaint() {
-    const on = Boolean(this.lines?.visible || this.inside?.level.visible);
+    const on = this.seeThrough();
+    this.recut?.();
     if (this.skin) {
       this.skin.material.transparent = on;
       this.skin.material.depthWrite = !on;
