@@ -42,6 +42,8 @@ def session(*, threads: int = 1) -> Iterator[None]:
     try:
         gmsh.option.setNumber("General.Terminal", 0)
         gmsh.option.setNumber("General.NumThreads", threads)
+        for dimension in ("1D", "2D"):  # faces that threads share out get another mesh each time
+            gmsh.option.setNumber(f"Mesh.MaxNumThreads{dimension}", 1)
         gmsh.option.setNumber("General.Verbosity", 2)
         yield
     finally:

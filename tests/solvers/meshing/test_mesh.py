@@ -115,6 +115,15 @@ def test_fineness_refinement_and_order(tmp_path: Path) -> None:
     assert straight.cells.shape[1] == 4 and straight.facets.shape[1] == 3
 
 
+def test_the_same_question_has_the_same_mesh(tmp_path: Path) -> None:
+    """On as many threads as there are: the mesher draws lots, and faces must not be drawn from one pot in any order."""
+    file = drawn(tmp_path / "plate.step", PLATE)
+    question = case(file, mesh={"size": "2 mm"})
+    (first, verdict), faces = made(file, question), resolve_all(question, inspect(file))[0]
+    again = build(file, verdict, question, faces, threads=4)
+    assert (first.points == again.points).all() and (first.cells == again.cells).all()
+
+
 def test_units_reach_the_mesh(tmp_path: Path) -> None:
     file = drawn(tmp_path / "plate.step", PLATE)
     mesh, _ = made(file, case(file, geometry={"unit": "in", "size_confirmed": True}, mesh={"fineness": "coarse"}))
