@@ -34,6 +34,8 @@ def test_from_a_run_to_a_study_and_its_table(pages: Pages, hub: Hub) -> None:
     expect(page.get_by_role("link", name="Table (CSV)")).to_be_visible(timeout=300_000)
     expect(page.get_by_text("2 of 2 points done")).to_be_visible()
     expect(page.locator("[data-testid=stVegaLiteChart]").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Von Mises stress, largest over all points")).to_be_visible()
+    expect(page.get_by_role("img", name="Von Mises stress, largest over all points")).to_be_visible()
     pages.shot("study-done")
     pages.open("/studies")
     expect(page.get_by_role("link", name=re.compile("A beam to study"))).to_be_visible(timeout=30_000)
