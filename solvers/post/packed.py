@@ -22,7 +22,7 @@ from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 from vtkmodules.vtkIOHDF import vtkHDFReader
 
 from hub.result import Answer, View
-from solvers.post import cuts, grains, inside, scene
+from solvers.post import cuts, grains, inside, poses, scene
 from solvers.post.fields import Fields, scalar
 from solvers.post.scene import Floats, Ints
 from solvers.post.words import Language
@@ -32,6 +32,8 @@ TRIANGLES = 500_000
 #: Most scalars that are sent, and most places of grains (grains times moments).
 SCALARS, PLACES = 8, 600_000
 FULL = 65_535
+#: The point field with the number of the wall, where walls move.
+WALL = "wall"
 #: Steps of values inside and over time: as many as the half floats of a browser's 3D textures tell apart.
 STEPS = 2047
 #: Values as shares of their range, and what the head says of them.
@@ -81,12 +83,18 @@ def write(target: Path, answer: Answer, fields: Fields | None, moving: Path, lan
     if not places or not sum(map(len, places)):
         return
     low, high = np.concatenate(places).min(axis=0), np.concatenate(places).max(axis=0)
+    moves = _poses(fields, moving, flock)
+    if fields is not None and moves is not None:
+        swept = _swept(fields, moves)
+        low, high = np.minimum(low, swept.min(axis=0)), np.maximum(high, swept.max(axis=0))
     if flock is not None:
         low, high = low - flock["radii"].max(), high + flock["radii"].max()
     pack.head |= {"low": low.tolist(), "high": high.tolist(), "flat": fields is not None and fields.flat is not None}
     if fields is not None:
         wanted = _wanted(fields, answer)
         _skin(pack, fields, answer, wanted, low, high, language)
+        if moves is not None:
+            pack.head["poses"] = moves.reshape(*moves.shape[:2], 12).tolist()
         _inside(pack, fields, answer, wanted)
         _lines(pack, fields, answer, low, high, language)
         _film(pack, answer, moving, low, high, language)
@@ -165,15 +173,20 @@ def _skin(
     points, triangles = fields.points, fields.triangles
     columns = [scalar(fields.surface[view.field], view.component) for view in wanted]
     bars = {view.name: fields.surface[bar] for view in wanted if (bar := _bar(view)) in fields.surface}
+    wall = np.nan_to_num(fields.surface[WALL]).astype(np.uint8) if WALL in fields.surface else None
     if len(triangles) > TRIANGLES:
         points, triangles, kept = _coarser(points, triangles, TRIANGLES / len(triangles))
         columns = [values[kept] for values in columns]
         warp = None if warp is None else warp[kept]
+        wall = None if wall is None else wall[kept]
         bars = {name: values[kept] for name, values in bars.items()}
     triangles, used = _ordered(points, triangles)
     pack.add("points", _shares(points[used], low, high))
     pack.add("triangles", triangles.astype(np.uint32))
     pack.add("edges", _edges(fields, points, low, high), differences=False)
+    if wall is not None:
+        pack.add("wall", wall[used])
+        pack.add("edge_wall", np.nan_to_num(fields.surface[WALL])[fields.edges.reshape(-1)].astype(np.uint8))
     pack.head["scalars"] = []
     for number, (values, view) in enumerate(zip(columns, wanted, strict=True)):
         # one range for skin and inside: velocities vanish on walls
@@ -286,7 +299,8 @@ def _flock(file: Path, view: View) -> dict[str, Any] | None:
     reader.UpdateInformation()
     count = reader.GetNumberOfSteps()
     moments = []
-    for step in np.unique(np.linspace(0, count - 1, min(60, count)).round().astype(int)):
+    steps = np.unique(np.linspace(0, count - 1, min(60, count)).round().astype(int))
+    for step in steps:
         reader.SetStep(int(step))
         reader.Update()
         moments.append((float(reader.GetTimeValue()), grains.Grains.of(reader.GetOutputDataObject(0))))
@@ -303,7 +317,25 @@ def _flock(file: Path, view: View) -> dict[str, Any] | None:
         at = np.searchsorted(everyone, ids[shown])
         places[k, at], radii[at] = g.points[shown], g.radii[shown]
         values[k, at] = scalar(g.fields[view.field], view.component)[shown]
-    return {"places": places, "radii": radii, "values": values, "times": [t for t, _ in moments]}
+    return {"places": places, "radii": radii, "values": values, "times": [t for t, _ in moments], "steps": steps}
+
+
+def _poses(fields: Fields | None, moving: Path, flock: dict[str, Any] | None) -> Floats | None:
+    """From where the walls of `fields` stand to where they stood at the moments of the grains, if they move."""
+    if fields is None or flock is None or WALL not in fields.surface:
+        return None
+    known = poses.Poses.read(moving)
+    return None if known is None else known.since_last(flock["steps"])
+
+
+def _swept(fields: Fields, moves: Floats) -> Floats:
+    """Places that the walls come to (some of their points, at every moment)."""
+    points, wall = fields.points[:: max(1, len(fields.points) // 2000)], fields.surface[WALL]
+    number = wall[:: max(1, len(fields.points) // 2000)]
+    points, number = points[np.isfinite(number)], number[np.isfinite(number)].astype(int)
+    placed = moves[:, number]
+    moved = np.einsum("knij,nj->kni", placed[..., :3], points) + placed[..., 3]
+    return np.asarray(moved.reshape(-1, 3))
 
 
 def _grains(pack: Pack, flock: dict[str, Any], view: View, low: Floats, high: Floats, language: Language) -> None:

@@ -50,6 +50,13 @@ class Poses:
             lines.append(ends[(ends >= 0).all(axis=1)])
         return {**surface, "points": np.concatenate(placed), "triangles": cells, "edges": np.concatenate(lines)}
 
+    def since_last(self, steps: Any) -> Floats:
+        """From where each wall stands at the last step to where it stood at `steps`: (steps, walls, 3, 4)."""
+        last = self.pose[-1]
+        turn = self.pose[steps][..., :3] @ last[:, :, :3].transpose(0, 2, 1)
+        shift = self.pose[steps][..., 3] - (turn @ last[:, :, 3:])[..., 0]
+        return np.concatenate([turn, shift[..., None]], axis=-1)
+
 
 def ended(file: Path, surface: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The walls as they stand at the last step of ``moving.vtkhdf``. Raises OSError."""

@@ -105,7 +105,10 @@ def test_streamlines_run_from_end_to_end(pages: Pages, runs: dict[str, str]) -> 
 def test_grains_move_with_the_time_slider_and_by_themselves(pages: Pages, runs: dict[str, str]) -> None:
     viewer = opened(pages, runs["drum"])
     places = "(v) => Array.from(v.__result.grains.geometry.attributes.position.array)"
-    last, late = viewer.evaluate(places), pixels(viewer)
+    walls = """(v) => { const { low, high } = v.__result.head, p = v.__result.skin.geometry.attributes.position;
+      return Array.from({ length: p.count }, (_, n) =>
+        [0, 1, 2].map((i) => low[i] + p.getComponent(n, i) * (high[i] - low[i]))); }"""
+    last, turned, late = viewer.evaluate(places), viewer.evaluate(walls), pixels(viewer)
     slider = viewer.get_by_role("slider", name="Time")
     slider.fill("0")
     expect(viewer.locator("output", has_text="t =")).to_have_text("t = 0 s")
@@ -114,6 +117,10 @@ def test_grains_move_with_the_time_slider_and_by_themselves(pages: Pages, runs: 
     moved = sum(a != b for a, b in zip(first, last, strict=True)) / len(last)
     assert moved > 0.5
     assert pixels(viewer) != late
+    angle = 0.3 * math.pi  # 30 turns a minute for 0.3 s
+    for (x, y, z), (u, v, w) in zip(viewer.evaluate(walls), turned, strict=True):
+        back = (math.cos(angle) * u - math.sin(angle) * w, v, math.sin(angle) * u + math.cos(angle) * w)
+        assert (x, y, z) == pytest.approx(back, abs=1e-5), "the drum stands as it stood then"
     pages.shot("result-grains")
     play = viewer.get_by_role("button", name="Play")
     play.click()

@@ -233,9 +233,9 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
     seen, mesh, last = run.seen, machine.mesh, run.last
     standing: tuple[Any, Any] = ((), None)
     if machine.moving:
-        wall = np.zeros(len(mesh.faces), np.int64)
-        wall[mesh.facet_face] = machine.wall
-        standing = (wall, np.stack([machine.poses(f.time) for f in seen.frames]))
+        of_face = np.zeros(len(mesh.faces), np.int64)
+        of_face[mesh.facet_face] = machine.wall
+        standing = (of_face, np.stack([machine.poses(f.time) for f in seen.frames]))
     film.write_moving(seen.frames, attempt.out / "moving.vtkhdf", *standing)
     frame = seen.frames[-1]
     per_area = np.zeros((len(mesh.points), 4))  # area, normal impulse, shear impulse, sliding energy at the points
@@ -251,7 +251,7 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
         pressure, shear = pressure / seen.loaded, shear / seen.loaded
     walls = {"pressure": pressure, "shear": shear, "wear": wear}
     film.write_walls(mesh.points, mesh.facets, walls, attempt.out / "walls.vtu")
-    n, (points, facets, kept) = len(frame.points), _inside(plan, machine, seen, frame.time)
+    n, (points, facets, kept, wall) = len(frame.points), _inside(plan, machine, seen, frame.time)
     if seen.loaded > 0:
         _write_pressures(plan, machine, seen, area, attempt)
     grains = {k: frame.fields[k].astype(float) for k in ("radius", "velocity", "kind", "id")}
@@ -260,7 +260,9 @@ def write(plan: Plan, machine: Machine, run: Run, attempt: Attempt) -> tuple[Vie
         points,
         facets,
         {name: (values, np.zeros((len(points), *values.shape[1:]))) for name, values in grains.items()}
-        | {name: (np.full(n, np.nan), values[kept]) for name, values in walls.items()},
+        | {name: (np.full(n, np.nan), values[kept]) for name, values in walls.items()}
+        # so that who looks at an earlier moment can put walls back that move
+        | ({"wall": (np.full(n, np.nan), wall.astype(float))} if machine.moving else {}),
         attempt.out / "fields.vtu",
     )
     if seen.grid is not None and seen.gridded:
@@ -295,9 +297,9 @@ def _write_pressures(plan: Plan, machine: Machine, seen: Seen, area: Reals, atte
         (attempt.out / f"pressure-{name}.csv").write_text("\n".join(["x [m],y [m],z [m],p [Pa]", *rows]) + "\n")
 
 
-def _inside(plan: Plan, machine: Machine, seen: Seen, time: float) -> tuple[Reals, Integers, Integers]:
+def _inside(plan: Plan, machine: Machine, seen: Seen, time: float) -> tuple[Reals, Integers, Integers, Integers]:
     """The faces that grains have met, without flat ends across an axis of rotation, which would hide the rest: their
-    points where they stand at a time [s], triangles, and the numbers of the points in the mesh."""
+    points where they stand at a time [s], triangles, and the numbers of the points in the mesh and of their walls."""
     mesh = machine.mesh
     met = np.unique(mesh.facet_face[seen.pressing > 0]) if len(seen.pressing) else []
     shown = np.isin(mesh.facet_face, met)
@@ -312,7 +314,7 @@ def _inside(plan: Plan, machine: Machine, seen: Seen, time: float) -> tuple[Real
     wall, kept = np.divmod(own, len(mesh.points))
     poses = machine.poses(time)[wall]
     points = np.einsum("nij,nj->ni", poses[:, :, :3], mesh.points[kept]) + poses[:, :, 3]
-    return points, facets.reshape(-1, 3), kept
+    return points, facets.reshape(-1, 3), kept, wall
 
 
 def _views(plan: Plan, loaded: bool, left: bool) -> tuple[View, ...]:

@@ -283,6 +283,9 @@ def test_files_say_where_moving_walls_stand(tmp_path: Path) -> None:
     assert (np.flatnonzero(np.isfinite(found.point_data["pressure"])) == corners).all()  # a grain is no wall
     walls = found.points[corners]
     assert walls[:, 2] == pytest.approx(-0.002, abs=1e-4)  # grains have met the floor alone
+    back = poses.since_last(np.array([0]))[0][found.point_data["wall"][corners].astype(int)]
+    before = np.einsum("nij,nj->ni", back[:, :, :3], walls) + back[:, :, 3]
+    assert before[:, 2] == pytest.approx(0.0, abs=1e-9), "put back to where the run began"
     # what it presses with is of the part as drawn
     assert meshio.read(attempt.out / "walls.vtu").points == pytest.approx(cup.points)
 

@@ -97,7 +97,8 @@ class Result {
     const place = (width) => new THREE.BufferAttribute(width, 3, true);
     if (arrays.triangles) {
       const geometry = new THREE.BufferGeometry();
-      geometry.setAttribute("position", place(arrays.points));
+      const placed = head.poses ? new THREE.BufferAttribute(new Float32Array(arrays.points.length), 3) : place(arrays.points);
+      geometry.setAttribute("position", placed);
       const none = new Int16Array(arrays.points.length);
       geometry.setAttribute("moved", new THREE.BufferAttribute(arrays.warp ?? none, 3, true));
       geometry.setIndex(new THREE.BufferAttribute(arrays.triangles, 1));
@@ -197,11 +198,31 @@ class Result {
     this.stage.draw();
   }
 
-  // The grains at one of the moments.
+  // The grains at one of the moments, and the walls as they stood then.
   moment(k) {
     this.grains.moment(k);
+    if (this.skin && this.head.poses) this.stand(this.head.poses[k]);
     this.now = k;
     this.stage.draw();
+  }
+
+  // Moves every wall from where it stands at the end; poses: wall -> three rows of rotation and shift [m].
+  stand(poses) {
+    const { low, high } = this.head;
+    const span = high.map((v, i) => (v > low[i] ? v - low[i] : 1));
+    const move = (target, shares, walls, size) => {
+      for (let n = 0; n < walls.length; n++) {
+        const pose = poses[walls[n]];
+        const [x, y, z] = [0, 1, 2].map((i) => low[i] + (shares[3 * n + i] / 65535) * span[i]);
+        for (let i = 0; i < 3; i++) {
+          const at = pose[4 * i] * x + pose[4 * i + 1] * y + pose[4 * i + 2] * z + pose[4 * i + 3];
+          target.array[3 * n + i] = size ? (at - low[i]) / span[i] : at;
+        }
+      }
+      target.needsUpdate = true;
+    };
+    move(this.skin.geometry.attributes.position, this.arrays.points, this.arrays.wall, true);
+    move(this.rim.geometry.attributes.position, this.arrays.edges, this.arrays.edge_wall, false);
   }
 
   // A field by its number; "film": the one that moves in time.
@@ -515,7 +536,7 @@ class Result {
     if (corner < 0) return null;
     const { head } = this;
     const { position, value } = mesh.geometry.attributes;
-    const at = [0, 1, 2].map((i) => head.low[i] + (position.array[3 * corner + i] / 65535) * (head.high[i] - head.low[i]));
+    const at = [0, 1, 2].map((i) => head.low[i] + position.getComponent(corner, i) * (head.high[i] - head.low[i]));
     const bars = this.film?.visible ? null : this.arrays[this.shown.array.replace("scalar", "bar")];
     return { corner, at, share: value.array[corner] / 65535, bar: bars?.[corner] === 255 ? null : ((bars?.[corner] ?? 0) / 254) ** 2 };
   }
