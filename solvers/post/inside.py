@@ -45,12 +45,12 @@ class Grid:
 
     @classmethod
     def of(cls, fields: Fields, names: list[str]) -> Grid | None:
-        """The point fields `names` on a grid; None where the domain is flat or the grid meets none of it."""
+        """The point fields `names` on a grid; None of a domain without a volume, or if the grid meets none of it."""
         from scipy.ndimage import distance_transform_edt
 
         low, high = fields.nodes.min(axis=0), fields.nodes.max(axis=0)
         span = high - low
-        if fields.flat or not (span > 0).all():
+        if fields.grid.GetMaxSpatialDimension() < 3 or not (span > 0).all():
             return None
         step = float((span.prod() / POINTS) ** (1 / 3))
         counts = np.clip(np.ceil(span / step) + 1, 4, ALONG).astype(int)
