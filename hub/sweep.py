@@ -457,18 +457,27 @@ def _note(sweep: Sweep, future: Any) -> None:
 
 @contextmanager
 def _slots(count: int) -> Iterator[Any]:
-    """Threads of this process that wait for solves and reductions, which are processes of their own; nothing listens
-    on any port."""
+    """Threads of this process that wait for solves and reductions, which are processes of their own.
+
+    Others on this machine learn nothing: what Dask always listens on is of this machine alone and has no pages."""
     import dask
     from distributed import Client, LocalCluster
 
-    quiet = {"distributed.admin.tick.limit": "60s", "distributed.logging": {"distributed": "error"}}
+    nowhere = "127.0.0.1:0"
+    quiet = {
+        "distributed.admin.tick.limit": "60s",
+        "distributed.logging": {"distributed": "error"},
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
     with dask.config.set(quiet):
         cluster = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=1,
             threads_per_worker=count,
             processes=False,
-            dashboard_address=None,
+            dashboard_address=nowhere,
+            worker_dashboard_address=nowhere,
+            scheduler_kwargs={"dashboard": False},
             memory_limit=None,
             silence_logs=50,
         )

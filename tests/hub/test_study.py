@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 import yaml
 from hypothesis import given
@@ -22,7 +24,7 @@ from hub.problem import Refused
 from hub.settings import Settings
 from hub.study import Study, latin_hypercube, load, place, points, read, si_value
 from hub.study_result import StudyResult
-from hub.sweep import Sweep, open_study, place_by_rule, retry, walk
+from hub.sweep import Sweep, _slots, open_study, place_by_rule, retry, walk
 
 BEAM = package_folder("cases") / "cantilever"
 BASE, _ = load_data(BEAM)
@@ -233,3 +235,21 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="other things"):
         open_study(sweep, asked, BASE, BEAM / "beam.step")
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_slots_show_nothing_to_others_on_the_machine() -> None:
+    before = {c.laddr for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN}
+    with _slots(2) as client:
+        assert client.submit(sum, (1, 2)).result() == 3
+        listening = {c.laddr for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN} - before
+        assert {at.ip for at in listening} <= {"127.0.0.1"}
+        for at in listening:
+            for page in (
+                "",
+                "health",
+                "metrics",
+                "info/main/workers.html",
+                "json/counts.json",
+                "api/v1/retire_workers",
+            ):
+                assert httpx.get(f"http://127.0.0.1:{at.port}/{page}").status_code == 404
