@@ -148,11 +148,19 @@ def tried(case: dict[str, Any], mesh: Path, friction: float, rolling: float) -> 
 
 
 def sweep(case: dict[str, Any], mesh: Path, at: Reals, workers: int) -> list[dict[str, float]]:
-    """What a case measures at places (n, 2), each a task of a Dask cluster on this machine."""
-    from dask.distributed import Client, LocalCluster
+    """What a case measures at places (n, 2), each a task of a Dask cluster on this machine.
 
+    Whoever reaches such a cluster may run what they like on it: both sides show a certificate that is made for this
+    once, and there are no status pages.
+    """
+    import dask
+    from dask.distributed import Client, LocalCluster, Security
+
+    sealed = {"protocol": "tls", "security": Security.temporary(), "scheduler_kwargs": {"dashboard": False}}
+    pages = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        dask.config.set(pages),
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", **sealed) as cluster,
         Client(cluster) as client,
     ):
         tasks = [client.submit(tried, case, mesh, float(x), float(y), pure=False) for x, y in at]
