@@ -337,7 +337,17 @@ def _judged(result: StudyResult) -> StudyResult:
             with suppress(ValueError):
                 found[name] = judge([v.value for v in present], sizes)
     if not found:
-        return result.model_copy(update={"verdict": "unclear"})
+        alike: Words = {
+            "en": "Two of the meshes have cells of the same size, so nothing can be said of the convergence: choose "
+            "sizes further apart.",
+            "it": "Due delle mesh hanno celle della stessa dimensione: della convergenza non si può dire nulla. "
+            "Scegliere dimensioni più distanti.",
+        }
+        none: Words = {
+            "en": "No quantity stands out from its error bar, so nothing can be said of the convergence.",
+            "it": "Nessuna grandezza supera la propria barra d’errore: della convergenza non si può dire nulla.",
+        }
+        return result.model_copy(update={"verdict": "unclear", "sentence": alike if len(set(sizes)) < 3 else none})
     verdict, sentence = _sentence(found, result)
     return result.model_copy(update={"convergence": found, "verdict": verdict, "sentence": sentence})
 

@@ -311,8 +311,16 @@ def walk(
     if any(places[k] == BEST for k in left):
         chosen = place_by_rule(sweep, settings)
         places = {k: chosen if place == BEST else place for k, place in places.items()}
-    say = tell or (lambda _: None)
-    say(sweep.progress())
+    told = -math.inf
+
+    def say() -> None:
+        """Counting looks at every point, so that many would count for ever."""
+        nonlocal told
+        if tell and time.monotonic() - told >= LOOK:
+            tell(sweep.progress())
+            told = time.monotonic()
+
+    say()
     here = [k for k in left if places[k] in (None, HERE)]
     if there := {k: str(places[k]) for k in left if k not in here}:
         _there(sweep, study, there, settings, carries, say)
@@ -322,7 +330,8 @@ def walk(
             _here(sweep, study, here, settings, client, say)
         envelope = _envelope(sweep, client, slots)
     result = conclude(sweep.folder, study, sweep.points, sweep.run, time.monotonic() - began, envelope)
-    say(sweep.progress())
+    if tell:
+        tell(sweep.progress())
     return result
 
 
@@ -354,7 +363,7 @@ def place_by_rule(sweep: Sweep, settings: Settings) -> str:
 
 
 def _here(
-    sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, client: Any, say: Callable[[Progress], None]
+    sweep: Sweep, study: Study, keys: Sequence[str], settings: Settings, client: Any, say: Callable[[], None]
 ) -> None:
     """Solve points on this machine, one in each slot."""
     from dask.distributed import as_completed
@@ -365,7 +374,7 @@ def _here(
     for future in as_completed(waiting, raise_errors=False):  # type: ignore[no-untyped-call]
         if future.status == "error":
             _note(sweep, future)
-        say(sweep.progress())
+        say()
 
 
 def _envelope(sweep: Sweep, client: Any, slots: int) -> Envelope | None:
@@ -415,7 +424,7 @@ def _there(
     keys: Mapping[str, str],
     settings: Settings,
     carries: bool,
-    say: Callable[[Progress], None],
+    say: Callable[[], None],
 ) -> None:
     """Mesh points here and have them solved on clusters, which get them as arrays; one process watches all.
 
@@ -442,7 +451,7 @@ def _there(
                 if _step(sweep, run, executor) is None:
                     still.append(key)
                 else:
-                    say(sweep.progress())
+                    say()
             left = still
             time.sleep(LOOK / 10 if making else LOOK)
     finally:

@@ -18,7 +18,7 @@ from hub.problem import Refused
 from hub.settings import Settings
 
 BEAM = package_folder("cases") / "cantilever"
-SIZES = {"sweep": [{"path": "mesh.size", "values": ["80 mm", "56 mm", "40 mm"]}], "verdict": "mesh", "points": "list"}
+SIZES = {"sweep": [{"path": "mesh.size", "values": ["30 mm", "20 mm", "14 mm"]}], "verdict": "mesh", "points": "list"}
 LOADS = {"sweep": [{"path": "conditions[load].value[2]", "values": ["-500 N", "-1 kN"]}]}
 
 
