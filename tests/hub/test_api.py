@@ -59,7 +59,8 @@ def test_the_document_says_what_each_call_takes_and_answers(hub: Hub) -> None:
         document = http.get("/openapi.json").json()
     called = {(m, p) for p, item in document["paths"].items() for m in item}
     table = (
-        "get /health,get /me,get /login,get /solvers,get /solvers/{name},get /materials,get /templates,get /schema,"
+        "get /health,get /me,get /login,get /solvers,get /solvers/{name},get /solvers/{name}/cases,get /materials,"
+        "get /templates,get /schema,"
         "post /files,get /files/{file_id},get /files/{file_id}/faces.png,get /files/{file_id}/surface,"
         "post /files/{file_id}/match,"
         "post /cases/check,post /runs,get /runs,get /runs/{run_id},get /runs/{run_id}/case,get /runs/{run_id}/log,"

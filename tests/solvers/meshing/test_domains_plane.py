@@ -113,4 +113,5 @@ def test_a_case_of_the_folder_is_checked_with_its_estimate() -> None:
     folder = Path(__file__).parents[3] / "cases" / "manifold"
     checked = check_case(load_yaml((folder / "case.yaml").read_bytes()), folder / "manifold.step")
     assert checked.ready, checked.problems
-    assert checked.estimate is not None and 4_000 < checked.estimate.nodes < 40_000
+    # it gets 27 020 nodes; before they are meshed, all round holes count as hollow, bolt holes too
+    assert checked.estimate is not None and 27_020 / 6 < checked.estimate.nodes < 27_020 * 6
