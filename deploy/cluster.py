@@ -138,6 +138,8 @@ class Cluster:
         self.known = {"namespaces": namespaces, "ports": dict(zip(parts, free_ports(len(parts)), strict=True))}
         self.known |= {"tag": secrets.token_hex(2), "pids": {}, "starts": {}}
         self._save()
+        # the numbers of jobs begin anew, and with them the names of what MPI leaves of those that were killed
+        run(sys.executable, str(Path(__file__).parents[1] / "hub" / "leftovers.py"))
         try:
             self._write(name, python)
             if namespaces:

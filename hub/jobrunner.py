@@ -211,7 +211,7 @@ def take_slots(folder: Path, ranks: int) -> list[IO[bytes]]:
                     return held
             for slot in held:
                 slot.close()
-            time.sleep(0.1)
+            time.sleep(0.02)
 
 
 # --- the job ------------------------------------------------------------------------------------------------------

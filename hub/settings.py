@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hub.problem import Problem, Refused, from_validation
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
@@ -41,7 +41,7 @@ class Settings(BaseModel):
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
     upload_limit: Annotated[int, Field(gt=0)] = 100_000_000
     case_limit: Annotated[int, Field(gt=0)] = 2_000_000
-    ranks: Annotated[int, Field(ge=1)] = Field(default_factory=_cores)
+    ranks: Annotated[int, Field(ge=1)] = Field(default_factory=cores)
     price: Annotated[float, Field(ge=0)] | None = None
     energy: Annotated[float, Field(ge=0)] | None = None
     prefer: Literal["here", "sooner", "cheaper"] = "here"

@@ -6,7 +6,8 @@
 - ``result.json`` (:class:`hub.study_result.StudyResult`), ``table.csv``, ``plots/*.png``
 
 Everything that is needed to go on stands in the folder, as with runs: any process may walk it at any time, one at a
-time. Points are solved side by side, each in a slot of a Dask cluster of this machine that waits for its job.
+time. Points are solved side by side, each in a slot of a Dask cluster of this machine that waits for its job; what the
+next ones need is made while the cores are busy.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from hub.problem import Problem, Refused, excerpt
 from hub.result import Answer
 from hub.run import Run, open_run
 from hub.runfolder import attempts, sha256, write_whole
-from hub.settings import Settings
+from hub.settings import Settings, cores
 from hub.study import Study, Value, points, read, si_value
 from hub.study_result import ENVELOPE, Envelope, State, StudyPoint, StudyResult, conclude, post
 from hub.where import choose, foreseen
@@ -325,7 +326,10 @@ def walk(
     if there := {k: str(places[k]) for k in left if k not in here}:
         _there(sweep, study, there, settings, carries, say)
     slots = max(1, settings.ranks // study.ranks)
-    with _slots(slots) as client:
+    # as many points again wait for cores with their jobs made, so that no core waits for the next; which is only so
+    # where jobs get all cores of the machine, since then these keep more from running
+    ahead = slots if settings.ranks >= cores() else 0
+    with _slots(slots + ahead) as client:
         if here:
             _here(sweep, study, here, settings, client, say)
         envelope = _envelope(sweep, client, slots)
@@ -351,8 +355,8 @@ def place_by_rule(sweep: Sweep, settings: Settings) -> str:
     given, clusters = case["resources"], list(load_clusters(settings.home).values())
     found = places_of(estimate, catalogue.describe(case["solver"]).cost, clusters, settings, ranks=study.ranks)
     found = foreseen(found, clusters, settings.home, given, estimate)
-    cores = {HERE: settings.ranks} | {c.name: c.limits.ranks for c in clusters}
-    turns = {name: math.ceil(len(left) / max(1, n // study.ranks)) for name, n in cores.items()}
+    offered = {HERE: settings.ranks} | {c.name: c.limits.ranks for c in clusters}
+    turns = {name: math.ceil(len(left) / max(1, n // study.ranks)) for name, n in offered.items()}
     chosen = choose(
         [p.model_copy(update={"seconds": p.seconds * turns[p.cluster]}) for p in found],
         given.get("prefer") or settings.prefer,
