@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hub import catalogue
 from hub.case import Around, Case, Frozen, load_yaml, read
-from hub.intake import GeometryVerdict, inspect, open_questions
+from hub.intake import GeometryVerdict, Hollow, inspect, open_questions
 from hub.problem import Problem, Refused, excerpt, path
 from hub.selection import resolve_all
 from hub.solver import Cost
@@ -198,7 +198,10 @@ def _estimate(
     case: Case, verdict: GeometryVerdict, faces: Mapping[str, Sequence[int]], cost: Cost | None
 ) -> Estimate | None:
     cost = cost or catalogue.describe(case.solver).cost
-    nodes = verdict.nodes(case.mesh, case.domain.kind)
+    hollows = []
+    if case.domain.kind == "inside":
+        hollows = opened(verdict, [i for name in case.domain.openings for i in faces.get(name, ())])
+    nodes = verdict.nodes(case.mesh, case.domain.kind, hollows)
     if nodes is None:
         return None
     nodes += _along_faces(case, verdict, faces)
@@ -212,6 +215,30 @@ def _estimate(
         memory=cost.memory(nodes, ranks),
         ranks=ranks,
     )
+
+
+def opened(verdict: GeometryVerdict, openings: Sequence[int]) -> list[Hollow]:
+    """The hollows that most of the openings lead to, with those behind a step inside; without any the largest of all.
+
+    openings : indices of faces. A rim around a bore has bolt holes beside it, but no other opening leads to these.
+    """
+    at = [{i, *verdict.faces[i].neighbours} for i in openings]
+    met = [sum(not near.isdisjoint(h.faces) for near in at) for h in verdict.hollows]
+    most = max(met, default=0)
+    if not most:
+        return list(verdict.hollows[:1])
+    found = [h for h, count in zip(verdict.hollows, met, strict=True) if count == most]
+    hollow = {i for h in verdict.hollows for i in h.faces}
+    steps = [
+        set(f.neighbours)
+        for f in verdict.faces
+        if f.index not in hollow and f.index not in openings and f.neighbours and hollow.issuperset(f.neighbours)
+    ]
+    for h in found:
+        for step in steps:
+            if not step.isdisjoint(h.faces):
+                found += [o for o in verdict.hollows if o not in found and not step.isdisjoint(o.faces)]
+    return found
 
 
 def _along_faces(case: Case, verdict: GeometryVerdict, faces: Mapping[str, Sequence[int]]) -> float:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -82,6 +82,14 @@ class MeshCost(Frozen):
     tets: int
 
 
+class Hollow(Frozen):
+    """Hollow round faces (indices) that meet, the volume that they enclose [m3] and what its mesh will have."""
+
+    faces: tuple[int, ...]
+    volume: float
+    cost: dict[Fineness, MeshCost]
+
+
 class Facts(Frozen):
     """What the closed process found, in SI.
 
@@ -89,7 +97,8 @@ class Facts(Frozen):
     open_places : points on some of the open edges [m]
     wires : curves that bound no face
     thinnest : smallest wall seen [m]
-    cost : of meshing the part; domains : the same for other kinds of domain (hub.case.Domain)
+    cost : of meshing the part; domains : the same for other kinds of domain (hub.case.Domain), the fluid inside as
+        that of the largest of the `hollows`, until it is known where it opens
     """
 
     unit: str | None = None
@@ -105,7 +114,16 @@ class Facts(Frozen):
     thinnest: float | None = None
     cost: dict[Fineness, MeshCost] = Field(default_factory=dict)
     domains: dict[str, dict[Fineness, MeshCost]] = Field(default_factory=dict)
+    hollows: tuple[Hollow, ...] = ()
     notes: tuple[Problem, ...] = ()
+
+
+def _nodes(table: Mapping[Fineness, MeshCost], mesh: Mesh, dimension: int) -> float:
+    """Of the mesh of a case, from what meshes of other sizes have."""
+    if mesh.size is None:
+        return float(table[mesh.fineness].nodes)
+    near = min(table.values(), key=lambda c: abs(c.size / mesh.size - 1))  # type: ignore[operator]
+    return near.nodes * (near.size / mesh.size) ** dimension
 
 
 class GeometryVerdict(Frozen):
@@ -132,6 +150,7 @@ class GeometryVerdict(Frozen):
     thinnest: float | None = None
     cost: dict[Fineness, MeshCost] = Field(default_factory=dict)
     domains: dict[str, dict[Fineness, MeshCost]] = Field(default_factory=dict)
+    hollows: tuple[Hollow, ...] = ()
     isolation: dict[str, str] = Field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
@@ -140,17 +159,17 @@ class GeometryVerdict(Frozen):
         found = {p.severity for p in self.problems}
         return "refused" if "error" in found else "asks" if "question" in found else "accepted"
 
-    def nodes(self, mesh: Mesh, domain: str = "part") -> float | None:
-        """Nodes the mesh of a case will have, about; None where no mesh can be made. `domain`: its kind."""
+    def nodes(self, mesh: Mesh, domain: str = "part", hollows: Sequence[Hollow] = ()) -> float | None:
+        """Nodes the mesh of a case will have, about; None where no mesh can be made.
+
+        domain : its kind; hollows : those that a fluid inside the part fills, where that is known
+        """
         if domain == "walls":
             return 0.0
         table = self.cost if domain == "part" else self.domains.get(domain)
-        if not table:
-            return None
-        if mesh.size is None:
-            return float(table[mesh.fineness].nodes)
-        near = min(table.values(), key=lambda c: abs(c.size / mesh.size - 1))  # type: ignore[operator]
-        return near.nodes * (near.size / mesh.size) ** (2 if domain == "plane" else 3)
+        if hollows:
+            return sum(_nodes(hollow.cost, mesh, 3) for hollow in hollows)
+        return _nodes(table, mesh, 2 if domain == "plane" else 3) if table else None
 
     def sentence(self, language: Literal["en", "it"] = "en") -> str:
         """What was read, in one sentence."""
@@ -452,6 +471,7 @@ def _judge(
         thinnest=facts.thinnest,
         cost=facts.cost,
         domains=facts.domains,
+        hollows=facts.hollows,
         isolation=isolation,
         problems=tuple(problems),
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from hub.case import Mesh
-from hub.intake import Fineness, MeshCost
+from hub.intake import Fineness, Hollow, MeshCost
 from hub.selection import ALIGNED, Face
 from solvers.meshing.cad import Floats, Ints, Surface
 from solvers.meshing.sizing import BULK, BULK_FLAT, FILL, TRIANGLE, Sizing, sizing
 
-#: Tetrahedra in a channel over those that would fill it at the largest size: its round walls want smaller ones.
-CURVED = 1.6
 #: The shells around a part, its wake and the rest of the box share room: fitted to a sphere and to a car-like body.
 OVERLAP = 0.65
 #: How fast sizes grow with the distance from the skin: fitted to the meshes of 9 parts at 2 sizes.
@@ -31,13 +31,17 @@ def predict(surface: Surface, made: Sizing, wanted: Sizing, volume: float) -> tu
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
     finer = wanted.largest / made.largest
     local = np.sqrt(area / TRIANGLE) * finer
-    depth = volume / area.sum()
-    steps = (np.arange(LAYERS) + 0.5) / LAYERS * depth
-    sizes = np.minimum(local[:, None] + GROWTH * steps, wanted.largest)
-    tets = float((area[:, None] * depth / LAYERS / (FILL * sizes**3)).sum())
+    tets = _layers(area, local, volume / area.sum(), wanted.largest)
     facets = len(area) / finer**2
     vertices = tets / 6 + facets / 4
     return round(2 * vertices + tets + facets / 2), round(tets)
+
+
+def _layers(area: Floats, local: Floats, depth: float, largest: float) -> float:
+    """Tetrahedra in layers of a depth under triangles of an area and a size each, growing inwards."""
+    steps = (np.arange(LAYERS) + 0.5) / LAYERS * depth
+    sizes = np.minimum(local[:, None] + GROWTH * steps, largest)
+    return float((area[:, None] * depth / LAYERS / (FILL * sizes**3)).sum())
 
 
 def level_cost(faces: Sequence[Face]) -> dict[Fineness, MeshCost]:
@@ -54,21 +58,54 @@ def level_cost(faces: Sequence[Face]) -> dict[Fineness, MeshCost]:
     return found
 
 
-def inside_cost(faces: Sequence[Face], box: float, solid: float) -> dict[Fineness, MeshCost]:
-    """The mesh of what holes enclose, before anybody said which: half of area times radius of the hollow round faces
-    fills a cylinder, and no more is hollow than the box holds beside the part [m3]; empty without a hollow face."""
-    hollow = sum(f.area * (f.radius or 0.0) / 2 for f in faces if f.inside)
-    volume = min(hollow, max(box - solid, 0.0))
-    if volume <= 0:
-        return {}
-    return {
-        fineness: MeshCost(
-            size=(volume / (FILL * BULK[fineness])) ** (1 / 3),
-            nodes=round(1.9 * CURVED * BULK[fineness]),
-            tets=round(CURVED * BULK[fineness]),
-        )
-        for fineness in BULK
-    }
+def hollows(surface: Surface, faces: Sequence[Face], made: Sizing, factor: float) -> list[Hollow]:
+    """What hollow round faces that meet enclose, the largest first: bores, drilled channels, bolt holes.
+
+    surface : the skin of the part as it was meshed with the sizes `made`, in the model's unit; factor : metres in it
+    Every rim is closed by triangles to its middle: flat ends and openings become lids, and the volume is that within.
+    """
+    round_ = {f.index for f in faces if f.inside and f.bodies}
+    found = []
+    while round_:
+        group = [round_.pop()]
+        for face in group:
+            meeting = round_ & set(faces[face].neighbours)
+            round_ -= meeting
+            group += meeting
+        closed = _closed(surface.points, surface.triangles[np.isin(surface.face, group)])
+        volume = abs(float(np.einsum("ti,ti->", closed[:, 0], np.cross(closed[:, 1], closed[:, 2])))) / 6
+        area = np.linalg.norm(np.cross(closed[:, 1] - closed[:, 0], closed[:, 2] - closed[:, 0]), axis=1) / 2
+        if volume <= 1e-6 * float(area.sum()) ** 1.5:  # a sliver
+            continue
+        extent = float(np.linalg.norm(np.ptp(closed.reshape(-1, 3), axis=0)))
+        cost = {}
+        for fineness in BULK:
+            wanted = sizing(Mesh(fineness=fineness), volume, extent)
+            # triangles are small where the skin bends, or where it was meshed so: that is asked for again
+            local = np.clip(np.sqrt(area / TRIANGLE) * made.around / wanted.around, wanted.smallest, wanted.largest)
+            depth = volume / float(area.sum())
+            tets = _layers(area, local, depth, wanted.largest)
+            nodes = 4 / 3 * tets + float((area / (TRIANGLE * local**2)).sum())
+            cost[fineness] = MeshCost(size=wanted.largest * factor, nodes=round(nodes), tets=round(tets))
+        found.append(Hollow(faces=tuple(sorted(group)), volume=volume * factor**3, cost=cost))
+    return sorted(found, key=lambda h: -h.volume)
+
+
+def _closed(points: Floats, triangles: Ints) -> Floats:
+    """(n, 3, 3) corners of triangles, with each of their rims closed from its middle."""
+    sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    there = {(int(a), int(b)) for a, b in sides}
+    rim = np.array([side for side in there if side[::-1] not in there], dtype=np.int64).reshape(-1, 2)
+    corners = [points[triangles]]
+    if len(rim):
+        ends, local = np.unique(rim, return_inverse=True)
+        local = local.reshape(-1, 2)
+        _, loop = connected_components(coo_array((np.ones(len(rim)), local.T), shape=(len(ends), len(ends))), False)
+        of = loop[local[:, 0]]
+        count = np.bincount(of)
+        middle = np.stack([np.bincount(of, points[rim[:, 0], i]) / count for i in range(3)], axis=1)
+        corners.append(np.stack([points[rim[:, 1]], points[rim[:, 0]], middle[of]], axis=1))
+    return np.concatenate(corners)
 
 
 def around_cost(faces: Sequence[Face], extents: Sequence[float]) -> dict[Fineness, MeshCost]:

@@ -18,7 +18,7 @@ from hub.problem import Problem
 from hub.solver import StageError
 from hub.units import Vector
 from solvers.meshing import cad, sizing, units
-from solvers.meshing.cost import around_cost, inside_cost, level_cost, predict, thinnest
+from solvers.meshing.cost import around_cost, hollows, level_cost, predict, thinnest
 
 #: Bodies nearer than this touch [mm].
 TOUCH = 1e-3
@@ -96,9 +96,10 @@ def _cad(file: Path, out: Path, kind: Kind, unit: str | None) -> Facts:
             for level, (nodes, tets) in costs.items()
         }
         extents = [b - a for a, b in zip(*box, strict=True)] if box else [0.0, 0.0, 0.0]
+        update["hollows"] = found = tuple(hollows(surface, faces, coarse, factor))
         update["domains"] = {
             "plane": level_cost(faces),
-            "inside": inside_cost(faces, float(np.prod(extents)), volume * factor**3),
+            "inside": found[0].cost if found else {},
             "around": around_cost(faces, extents),
         }
         wall = thinnest(surface, [f.bodies for f in faces])

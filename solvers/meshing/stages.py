@@ -112,7 +112,7 @@ def build(
             at = ", ".join(f"{c * 1e3 + 0.0:.4g}" for c in narrowest["at"])
             print(
                 f"warning: only {narrowest['cells']:.1f} cells across the gap of {narrowest['gap'] * 1e3:.3g} mm near "
-                f"{at} mm: refine there",
+                f"{at} mm: choose a size of at most {narrowest['gap'] / gaps.FEW * 1e3:.2g} mm there",
                 flush=True,
             )
     return made

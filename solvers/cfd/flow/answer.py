@@ -15,7 +15,7 @@ from hub.figures import Figures
 from hub.result import Answer, Curve, Line, Quantity, Verdict, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase
-from solvers.cfd.flow.conditions import Slip, Symmetry, buoyant
+from solvers.cfd.flow.conditions import buoyant
 from solvers.cfd.flow.energy import Bodies
 from solvers.cfd.flow.monitor import Monitor
 from solvers.cfd.flow.solution import Solved
@@ -25,8 +25,6 @@ from solvers.fem.mesh import Part
 
 #: The bar is this times the difference between the two solutions: it must hold for the better one of them.
 SAFETY = 1.0
-#: Quadratic cells across a gap that carry its parabola and a little more.
-FEW = 3.0
 METHOD = "quadratic against cubic elements"
 
 NO_BAR = Words(
@@ -184,27 +182,7 @@ def _notes(found: Solved) -> tuple[Words, ...]:
                       it=f"Solo {Figures('it').number(across, 1)} celle attraverso l'ingresso: "
                       "per le perdite di carico ne servono otto.")
             )  # fmt: skip
-    return (*notes, *_narrow(found))
-
-
-def _narrow(found: Solved) -> tuple[Words, ...]:
-    """A word about a gap with too few cells. A plane of symmetry cuts gaps in half, and which ones nobody counted."""
-    gap = found.bodies.whole.file.numbers.get("across_gaps")
-    halved = any(isinstance(c, (Symmetry, Slip)) for c in found.bound.conditions)
-    if not gap or gap["cells"] >= (FEW / 2 if halved else FEW):
-        return ()
-    en, it = (
-        (figures.number(gap["cells"], digits=2), figures.length(gap["gap"]), figures.point(gap["at"]))
-        for figures in (Figures("en"), Figures("it"))
-    )
-    return (
-        Words(
-            en=f"Cells across the gap of {en[1]} near {en[2]}: {en[0]}. That is too few for the flow in it, and its "
-            "resistance is not known. Refine there.",
-            it=f"Celle attraverso la luce di {it[1]} presso {it[2]}: {it[0]}. Sono troppo poche per il flusso che vi "
-            "passa, e la sua resistenza non è nota. Infittire lì.",
-        ),
-    )
+    return tuple(notes)
 
 
 def verdict(bound: BoundCase, numbers: dict[str, Quantity]) -> Verdict:

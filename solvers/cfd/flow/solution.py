@@ -16,6 +16,7 @@ from mpi4py import MPI
 from hub.result import Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
+from solvers.cfd import gaps
 from solvers.cfd.flow import checkpoint, driving
 from solvers.cfd.flow.boundary import Boundary, Inlet
 from solvers.cfd.flow.buoyancy import Coupled
@@ -82,6 +83,10 @@ def prepare(bound: BoundCase, bodies: Bodies, degree: int) -> Solved:
     found = Solved(bound, bodies, flow, boundary, energy.velocity_on(bodies, flow))
     found.reynolds = driving.reynolds(bound, boundary, _rate_of(boundary))
     found.doubts += driving.judge(bound, found.reynolds[2])
+    if narrow := gaps.judge(bodies.whole.file.numbers, bound.conditions):
+        found.doubts.append(narrow)
+        if bodies.whole.mesh.comm.rank == 0:
+            print(f"warning: {narrow['en']}", flush=True)
     if thermal(bound):
         found.heat = energy.temperature(bound, bodies, found.carrier, degree)
     return found

@@ -17,6 +17,7 @@ from hub.meshfile import MeshFile
 from hub.result import Answer, Check, Curve, Line, Quantity, Section, Verdict, View, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
+from solvers.cfd import gaps
 from solvers.cfd.openfoam import hexahedra, program
 from solvers.cfd.openfoam.conditions import Inlet, Outlet, Symmetry, Wall, along_an_axis
 from solvers.cfd.openfoam.foamfile import Reals
@@ -79,6 +80,7 @@ def solve(bound: BoundCase, attempt: Attempt) -> Answer:
             seconds["the coarser mesh"] = round(time.perf_counter() - begun, 3)
         fine = _on_hexahedra(setup, box, size, work / "fine", attempt, ranks, coarse)
     else:
+        gaps.judge(setup.mesh.numbers, bound.conditions)
         case = work / "fine"
         mesh = from_mesh(setup.mesh, groups(setup.boundaries))
         mesh.write(case)

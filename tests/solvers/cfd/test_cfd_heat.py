@@ -157,9 +157,26 @@ def test_a_heated_cavity(rayleigh: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "below", "told"), [("0.9", "wall", True), ("0.9", "symmetry", False), ("0.2", "wall", False)]
+    ("size", "below", "told"),
+    [("0.9", "wall", True), ("0.9", "symmetry", False), ("0.2", "wall", False)],
 )
-def test_a_gap_with_too_few_cells_is_told(size: str, below: str, told: bool) -> None:
+def test_a_gap_with_too_few_cells_is_told_with_the_size_to_choose(size: str, below: str, told: bool) -> None:
+    case, mesh = _duct(size, below)
+    found = solution.prepare(case, solution.Bodies(case, distribute(mesh)), 2)
+    notes = [note for note in found.doubts if "across the gap" in note["en"]]
+    assert len(notes) == told, mesh.numbers
+    assert all("attraverso la luce" in note["it"] and "330\N{NO-BREAK SPACE}mm" in note["it"] for note in notes)
+
+
+def test_a_gap_without_cells_is_refused_before_anything_is_solved() -> None:
+    case, mesh = _duct("4", "wall")
+    with pytest.raises(StageError) as refused:
+        solution.prepare(case, solution.Bodies(case, distribute(mesh)), 2)
+    assert refused.value.code == "gap-not-meshed" and "at most 330\N{NO-BREAK SPACE}mm" in refused.value.hint
+
+
+def _duct(size: str, below: str) -> tuple[BoundCase, MeshFile]:
+    """A duct of 4 by 1 m in cells of a size."""
     case = bound(
         [
             {"kind": "inlet", "on": "left", "velocity": "1 m/s"},
@@ -169,10 +186,7 @@ def test_a_gap_with_too_few_cells_is_told(size: str, below: str, told: bool) -> 
     )
     mesh = ducts.rectangle(4, 1, size)
     mesh.numbers["across_gaps"] = gaps.across(mesh, {0})
-    found = solution.prepare(case, solution.Bodies(case, distribute(mesh)), 2)
-    notes = [note for note in answer._notes(found) if "across the gap" in note["en"]]
-    assert len(notes) == told, mesh.numbers
-    assert all("attraverso la luce" in note["it"] for note in notes)
+    return case, mesh
 
 
 def test_too_fast_for_a_steady_flow_is_said_before_it_is_solved() -> None:

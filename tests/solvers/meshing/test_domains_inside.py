@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hub.check import opened, resolve_all
 from hub.solver import StageError
 from tests.solvers.meshing.test_mesh import case, drawn, made, sound
 
@@ -56,6 +57,20 @@ def test_the_void_has_its_volume_and_its_lids(block: Path, order: int) -> None:
     lid = mesh.points[mesh.facets[np.isin(mesh.facet_face, mesh.selections["in"])]]
     assert lid[..., 0] == pytest.approx(0, abs=1e-12)
     assert mesh.selections["bore"] and mesh.selections["branch"] and not mesh.selections["front"]
+
+
+@pytest.mark.parametrize("fineness", ["coarse", "fine"])
+def test_what_the_void_takes_is_estimated_without_the_holes_beside_it(block: Path, fineness: str) -> None:
+    question = case(
+        block, selections=PICKED, domain={"kind": "inside", "openings": ["in", "out", "top"]},
+        mesh={"fineness": fineness},
+    )  # fmt: skip
+    mesh, verdict = made(block, question)
+    faces, _ = resolve_all(question, verdict)
+    found = opened(verdict, [i for name in ("in", "out", "top") for i in faces[name]])
+    assert len(verdict.hollows) == 2 and len(found) == 1, "the hole of 2 mm leads from top to bottom"
+    assert found[0].volume == pytest.approx((64 * math.pi * 100 + branch_volume()) * 1e-9, rel=0.12)
+    assert 0.5 < verdict.nodes(question.mesh, "inside", found) / mesh.numbers["nodes"] < 2
 
 
 def test_the_wall_of_a_hole_names_its_end(block: Path) -> None:
