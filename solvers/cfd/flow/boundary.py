@@ -156,6 +156,12 @@ class Boundary:
         named = np.concatenate([np.empty(0, dtype=np.int32), *self.facets.values()])
         return np.setdiff1d(outer, named).astype(np.int32)
 
+    @property
+    def walls(self) -> Integers:
+        """Facets that hold the fluid, moving ones too: neither openings nor planes of symmetry."""
+        named = [self.facets[c.name] for c in self.conditions if isinstance(c, Wall)]
+        return np.unique(np.concatenate([self.rest, *named])).astype(np.int32)
+
     def ds(self, facets: Integers) -> ufl.Measure:
         """Area of facets of this rank [m2]."""
         tags = dmesh.meshtags(self.mesh, self._fdim, np.sort(facets), np.ones(len(facets), dtype=np.int32))

@@ -116,13 +116,12 @@ def mean_pressure(flow: Flow, boundary: Boundary, facets: Integers) -> float:
 
 
 def wall_shear(flow: Flow, boundary: Boundary) -> fem.Function:
-    """Shear stress of the fluid on the outer walls [Pa], a vector: zero inside; at edges the mean of both faces.
+    """Shear stress of the fluid on the outer walls [Pa], a vector: zero inside; at edges the mean of both walls.
 
     Continuous and of the degree of the pressure: the stress of the elements, averaged over the facets around a node.
     """
     mesh = flow.part.mesh
-    outer = np.setdiff1d(dmesh.exterior_facet_indices(mesh.topology), boundary.leaving).astype(np.int32)
-    ds, n = boundary.ds(outer), ufl.FacetNormal(mesh)
+    ds, n = boundary.ds(boundary.walls), ufl.FacetNormal(mesh)
     mu = fem.Constant(mesh, flow.fluid.viscosity)
     strain = ufl.grad(flow.u) + ufl.grad(flow.u).T
     traction = -mu * ufl.dot(strain, n)

@@ -27,10 +27,10 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from hub.solver import StageError
-from solvers.cfd.flow.boundary import Boundary, Inlet, Outlet, Wall
+from solvers.cfd.flow.boundary import Boundary, Inlet, Outlet
 from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg
 from solvers.cfd.flow.state import form
-from solvers.cfd.flow.steady import BACKFLOW, Convergence, Watch, least
+from solvers.cfd.flow.steady import BACKFLOW, DIRECT, Convergence, Watch, least
 
 #: What a linear solve must take off its residual, and its most iterations.
 INNER, LIMIT, RESTART = 0.1, 300, 60
@@ -38,6 +38,8 @@ INNER, LIMIT, RESTART = 0.1, 300, 60
 DEPTH, STEPS = 5, 120
 #: Growth of the residual over the best so far that calls for damping.
 GROWTH = 10.0
+#: Steps in which the best residual must halve, and unsolved linear problems in a row, before the iteration wanders.
+PATIENCE, UNSOLVED = 15, 2
 #: Most nodes of a rank whose block is factorised whole, once an incomplete factorisation has failed.
 WHOLE = 80_000
 
@@ -102,14 +104,14 @@ class Oseen:
         laplacian = form(ufl.dot(ufl.grad(q), ufl.grad(z)) * low)
         self._laplace, self._dragged = self._diffusion(laplacian, Inlet), self._diffusion(laplacian, Outlet)
         self._nu, self._rate, self._creeping = nu, 0.0, True
+        self._damping = self._unbalanced = 0.0
         self._drag = 2 * nu * self._walls_by_volume() ** 2
         self.krylov = 0
 
     def _walls_by_volume(self) -> float:
         """Area of walls over volume of fluid [1/m]."""
         boundary, one = self.boundary, fem.Constant(self.boundary.mesh, 1.0)
-        walls = [boundary.facets[c.name] for c in boundary.conditions if isinstance(c, Wall)]
-        skin = boundary.ds(np.unique(np.concatenate([boundary.rest, *walls])).astype(np.int32))
+        skin = boundary.ds(boundary.walls)
         area, volume = (
             self.comm.allreduce(fem.assemble_scalar(form(one * m)), MPI.SUM) for m in (skin, self.flow.dx(1))
         )
@@ -160,13 +162,13 @@ class Oseen:
         return y
 
     def _schur(self, r: Reals) -> Reals:
-        """(Mp^-1 (nu + Fp Ap^-1) + drag Ap^-1) r."""
+        """(Mp^-1 (nu + Fp Ap^-1) + (drag + damping) Ap^-1) r."""
         right = (self._nu * r)[:, None].copy()
         if not self._creeping:
             right += self._Fp.times(self._laplace.inverse(r)[:, None])
         x = self._inverse_mass * right
         cg(self._Mp.times, self._inverse_mass, right, x, self.comm, tolerance=0.0, limit=4)
-        return x[:, 0] + self._drag * self._dragged.inverse(r)
+        return x[:, 0] + (self._drag + self._damping) * self._dragged.inverse(r)
 
     # --- linear and nonlinear iterations ---
 
@@ -261,9 +263,12 @@ class Oseen:
         if left is None:
             raise StageError(
                 "no-steady-flow",
-                f"No steady flow was found in {steps} steps, damped ones among them. Most often the flow does not "
-                "become steady at this Reynolds number.",
-                "Choose regime: unsteady; or raise the viscosity to see whether the rest of the case is as meant.",
+                f"No steady flow was found: after {steps} steps the iteration comes no closer, {self._unbalanced:.1g} "
+                "of the forces out of balance. Most often the flow does not become steady at this Reynolds number, or "
+                "its cells are too large.",
+                "Choose regime: unsteady, where a flow that does come to rest does so in three to five times length "
+                "over speed; or cfd.openfoam for the mean of a turbulent flow. A lower flow or a higher viscosity "
+                f"shows whether the rest of the case is as meant; below {DIRECT} unknowns a sturdier method is used.",
             )
         return Convergence(steps + 1, self.krylov, left, "picard" if self._rate == 0 else "pseudo-time")
 
@@ -273,37 +278,45 @@ class Oseen:
     def _picard(self, tolerance: float, watch: Watch) -> tuple[int, float | None]:
         states: list[Reals] = []
         changes: list[Reals] = []
-        best, damping = np.inf, 0.0
-        kept = self._state()
+        kept, best, goal = self._state(), np.inf, np.inf
+        since, unsolved, damped = 0, 0, False
         for step in range(1, STEPS + 1):
             self._operator()
             r = self._residual()
             norm, scale = self._norms(r)
-            watch(step, norm / scale)
+            self._unbalanced = norm / scale
+            watch(step, self._unbalanced)
             if norm <= tolerance * scale:
                 return step, norm / scale
-            if not np.isfinite(norm) or norm > GROWTH * best:
+            if norm < goal / 2:
+                goal, since = norm, step
+            wanders = step - since >= PATIENCE or unsolved >= UNSOLVED
+            if wanders and (damped or self.flow.unknowns <= DIRECT):
+                break
+            if wanders or not np.isfinite(norm) or norm > GROWTH * best:
                 # steps in a time of their own: the mass matrix over a time joins the matrix, not the residual
-                damping = 4 * damping if damping else self._slowest()
-                self._rate, best = damping, np.inf
+                self._damping = 4 * self._damping if self._damping else self._slowest()
+                self._rate, best = self._damping, np.inf
                 self._set(kept)
                 states, changes = [], []
+                damped, since, unsolved = damped or wanders, step, 0
                 continue
             if norm < best:
                 best, kept = norm, self._state()
-                damping *= 0.7
-            self._A.data += damping * self._M.data
+                self._damping *= 0.7
+            self._A.data += self._damping * self._M.data
             self._factor()
             change, reached = self._fgmres(-r, INNER)
             # convection across large cells leaves an incomplete factorisation without stability
             if not reached and not self._factors.whole and self.comm.allreduce(self._own, MPI.MAX) <= WHOLE:
                 self._factors.whole = True
                 self._factor()
-                change, _ = self._fgmres(-r, INNER)
+                change, reached = self._fgmres(-r, INNER)
+            unsolved = 0 if reached else unsolved + 1
             now = self._state()
             states, changes = [*states[-DEPTH:], now], [*changes[-DEPTH:], change]
             self._set(self._accelerated(states, changes))
-        return STEPS, None
+        return step, None
 
     def _slowest(self) -> float:
         """The rate at which a typical cell is crossed [1/s]."""

@@ -183,6 +183,19 @@ def test_pipe(pipe: Boundary) -> None:
     assert found == pytest.approx(np.full(len(found), 4 * mu * rate / (np.pi * radius**3)), rel=0.12)
 
 
+def test_the_shear_of_a_wall_is_not_that_of_what_meets_it() -> None:
+    """Half a film between plates, mirrored at its sides: the wall feels 2 mu U / H up to every edge, exactly."""
+    boundary = made(ducts.box((1.0, 1.0, 1.0), 0.5), 0.1, [
+        Inlet("in", ("x0",), lambda x: x[:, 2] * (2 - x[:, 2])), Outlet("out", ("x1",)),
+        Slip("mirrors", ("y0", "y1", "z1")),
+    ], density=2.0)  # fmt: skip
+    steady.solve(boundary.flow, boundary)
+    shear = wall_shear(boundary.flow, boundary)
+    on = fem.locate_dofs_topological(shear.function_space, 2, boundary.rest)
+    expected = np.tile([2 * 0.1, 0.0, 0.0], (len(on), 1))
+    assert shear.x.array.reshape(-1, 3)[on] == pytest.approx(expected, abs=1e-5)
+
+
 def test_both_ways_in_space_agree(pipe: Boundary) -> None:
     flow = Flow(pipe.flow.part, pipe.flow.fluid)
     again = Boundary(flow, pipe.conditions)
@@ -256,3 +269,19 @@ def test_a_slim_pipe_takes_no_more_iterations_than_a_stout_one() -> None:
     assert found.krylov < 100 * found.steps
     drop = mean_pressure(boundary.flow, boundary, boundary.facets["inlet"])
     assert drop == pytest.approx(8 * 0.01 * 0.5 * 2e-3 / 60 / (np.pi * 0.01**4), rel=0.03)
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_an_iteration_that_wanders_is_stopped_early(small: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe at a Reynolds number of 21000 in three cells across: nothing is found by going on. Small problems go on by
+    Newton's method at once, large ones are damped before."""
+    if not small:
+        monkeypatch.setattr(oseen, "DIRECT", 0)
+    boundary = made(ducts.pipe(0.01, 0.03, 0.006), 1e-4, [
+        Inlet("inlet", ("inlet",), "developed", flow_rate=2e-3 / 60), Outlet("outlet", ("outlet",)),
+    ], density=1000.0)  # fmt: skip
+    watched: list[float] = []
+    with pytest.raises(StageError) as stopped:
+        oseen.Oseen(boundary.flow, boundary).solve(1e-8, lambda step, residual: watched.append(residual), False)
+    assert stopped.value.code == "no-steady-flow" and "regime: unsteady" in stopped.value.hint
+    assert len(watched) < (10 if small else 60)
