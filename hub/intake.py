@@ -8,22 +8,17 @@ probe``) with limits on time, memory, files and without network; what that proce
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-import hub
 from hub.case import Frozen, Geometry, Mesh
+from hub.closed import Limits, Room
 from hub.filekind import EXTENSION, Kind, recognise
 from hub.problem import Problem, excerpt
 from hub.result import Words
@@ -44,20 +39,7 @@ LARGEST_IN_INCHES = 1.0
 THIN = 1 / 200
 
 
-#: Seconds between looks at a process that may have to stand still.
-PACE = 0.05
-
 Fineness = Literal["coarse", "normal", "fine"]
-
-
-class Limits(Frozen):
-    """What opening one file may cost: size of the file [byte], wall time [s], memory [byte], files written [byte]."""
-
-    bytes: int = 100_000_000
-    seconds: float = 120.0
-    memory: int = 6_000_000_000
-    written: int = 500_000_000
-    files: int = 256
 
 
 class Solid(Frozen):
@@ -249,15 +231,17 @@ def inspect(
     limits: Limits | None = None,
     keep: Path | None = None,
     pause: Callable[[], bool] | None = None,
+    room: Room | None = None,
 ) -> GeometryVerdict:
     """The verdict on a file. Never raises for what is in the file.
 
     unit : read its numbers in this unit (a key of :data:`METRES`) whatever it says itself
     keep : a folder that receives ``surface.npz``, the part as display triangles, where it could be made
     pause : while this is true the process stands still
+    room : a process that was started before, which looks at no other file, with the limits it has
     Raises OSError if the file cannot be read at all.
     """
-    limits = limits or Limits()
+    limits = room.limits if room else limits or Limits()
     size = file.stat().st_size
     if size > limits.bytes:
         problem = _problem(
@@ -271,124 +255,41 @@ def inspect(
     kind, problem_seen = recognise(file)
     if kind is None or problem_seen is not None:
         return GeometryVerdict(kind=kind, sha256=digest, bytes=size, problems=(problem_seen,) if problem_seen else ())
-    with tempfile.TemporaryDirectory(prefix="officina-intake-") as folder:
-        here = Path(folder)
-        part = here / f"part.{EXTENSION[kind]}"
-        shutil.copyfile(file, part)
-        (here / "out").mkdir()
-        facts, isolation = _probe(part, here, kind, unit, limits, pause)
+    with nullcontext(room) if room else Room(limits) as closed:
+        facts, isolation = _probe(closed, file, kind, unit, pause)
         if isinstance(facts, Problem):
             return GeometryVerdict(kind=kind, sha256=digest, bytes=size, isolation=isolation, problems=(facts,))
-        surface = here / "out" / "surface.npz"
+        surface = closed.out / "surface.npz"
         if keep is not None and surface.is_file() and not surface.is_symlink():
             shutil.copyfile(surface, keep / "surface.npz")
     return _judge(facts, kind, digest, size, unit, isolation)
 
 
 def _probe(
-    part: Path, here: Path, kind: Kind, unit: str | None, limits: Limits, pause: Callable[[], bool] | None
+    closed: Room, file: Path, kind: Kind, unit: str | None, pause: Callable[[], bool] | None
 ) -> tuple[Facts | Problem, dict[str, str]]:
     """Open the file in a closed process: (what it found or how it ended, how it was closed)."""
-    argv = [
-        sys.executable,
-        "-m",
-        "solvers.meshing",
-        "probe",
-        str(part),
-        str(here / "out"),
-        kind,
-        *([unit] if unit else []),
-    ]
-    rlimits = {
-        "RLIMIT_CPU": 2 * ceil(limits.seconds),
-        "RLIMIT_AS": limits.memory,
-        "RLIMIT_FSIZE": limits.written,
-        "RLIMIT_NOFILE": limits.files,
-    }
-    launcher = [sys.executable, "-I", str(Path(__file__).with_name("launch.py")), json.dumps(rlimits), *argv]
-    log = here / "log.txt"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            launcher,
-            cwd=here,
-            env=_environment(here),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        late = False
-        try:
-            code = wait(process, limits.seconds, pause)
-        except subprocess.TimeoutExpired:
-            late, code = True, -signal.SIGKILL
-        finally:
-            _end(process)
-    said = log.read_bytes()[:20_000].decode("utf-8", "replace").splitlines()
+    code, said = closed.look(file, f"part.{EXTENSION[kind]}", kind, unit, pause), closed.said
     try:
         isolation = {str(k): str(v) for k, v in json.loads(said[0]).items()}
     except (IndexError, ValueError, AttributeError):
         isolation = {"network": "not known"}
-    if late:
+    if code is None:
         problem = _problem(
             "time-limit",
-            f"the file was not understood within {limits.seconds:.0f} s",
+            f"the file was not understood within {closed.limits.seconds:.0f} s",
             "a part that opens sooner",
             "Simplify it: leave out threads, engravings and small parts.",
         )
         return problem, isolation
-    document = here / "out" / "facts.json"
+    document = closed.out / "facts.json"
     try:
         if code in (0, 2) and not document.is_symlink() and document.stat().st_size < 100_000_000:
             data = document.read_bytes()
             return (Facts if code == 0 else Problem).model_validate_json(data), isolation
     except (OSError, ValidationError):
         pass
-    return _ended(code, "\n".join(said[1:]), limits), isolation
-
-
-def wait(process: subprocess.Popen[bytes], seconds: float, pause: Callable[[], bool] | None = None) -> int:
-    """Wait for the end of the leader of a process group, which stands still while `pause` is true.
-
-    Returns its exit code; raises subprocess.TimeoutExpired after so many seconds in which it could work.
-    """
-    if pause is None:
-        return process.wait(seconds)
-    stands, left = False, seconds
-    while (code := process.poll()) is None:
-        if pause() != stands:
-            stands = not stands
-            os.killpg(process.pid, signal.SIGSTOP if stands else signal.SIGCONT)
-        left -= 0 if stands else PACE
-        if left < 0:
-            raise subprocess.TimeoutExpired(process.args, seconds)
-        time.sleep(PACE)
-    return code
-
-
-def _environment(here: Path) -> dict[str, str]:
-    """The environment of the closed process: nothing of the hub's but the way to its own code."""
-    return {
-        "PATH": os.defpath,
-        "HOME": str(here),
-        "TMPDIR": str(here),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(Path(hub.__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill whatever is left of the process's group, and take leave of it."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        process.kill()
-    process.wait()
+    return _ended(code, "\n".join(said[1:]), closed.limits), isolation
 
 
 def _ended(code: int, log: str, limits: Limits) -> Problem:

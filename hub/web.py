@@ -11,13 +11,17 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hub import catalogue
 from hub.catalogue import package_folder
 from hub.intake import inspect
 from hub.settings import Settings, load
+
+if TYPE_CHECKING:
+    from hub.api.verdicts import Verdicts
 
 #: What Streamlit is told: nothing leaves this machine, files are taken by the API, sources do not change under it.
 _STREAMLIT = {
@@ -43,11 +47,12 @@ def application(settings: Settings) -> Any:
     from hub.api import create
 
     # the application first: it is what makes Streamlit read the theme beside the pages
+    api = create(settings)
     viewer = StaticFiles(directory=package_folder("ui") / "viewer" / "dist")
     made = st.App(
         package_folder("ui") / "main.py",
-        routes=[Mount("/api/v1", create(settings)), Mount("/viewer", viewer)],
-        lifespan=_alive,
+        routes=[Mount("/api/v1", api), Mount("/viewer", viewer)],
+        lifespan=partial(_alive, api.state.service.verdicts),
     )
     for name, value in _STREAMLIT.items():
         config.set_option(name, value)
@@ -56,12 +61,12 @@ def application(settings: Settings) -> Any:
 
 
 @asynccontextmanager
-async def _alive(_application: Any) -> AsyncIterator[None]:
-    threading.Thread(target=_warm, daemon=True).start()
+async def _alive(verdicts: Verdicts, _application: Any) -> AsyncIterator[None]:
+    threading.Thread(target=_warm, args=(verdicts,), daemon=True).start()
     yield
 
 
-def _warm() -> None:
+def _warm(verdicts: Verdicts) -> None:
     """Load what the first readers will need; what is there then is never looked through for garbage again."""
     for name in _HEAVY:
         with suppress(ImportError):
@@ -72,6 +77,7 @@ def _warm() -> None:
     gc.collect()
     gc.freeze()
     _read_a_part()
+    verdicts.start_ahead()
 
 
 def _read_a_part() -> None:

@@ -24,11 +24,15 @@ def _version() -> str:
         return bundle.readline().rsplit(" ", 1)[-1].strip()[:12]
 
 
+def _loading() -> str:
+    """The bundle is loaded once a page and not sent with every rerun."""
+    return f"""const bundle = import(window.location.origin + {_BUNDLE!r} + "?" + {_version()!r});"""
+
+
 def _component(name: str, html: str) -> Any:
     css = "".join((_SOURCE / "src" / f"{sheet}.css").read_text(encoding="utf-8") for sheet in ("viewer", "list"))
-    # the bundle is loaded once a page and not sent with every rerun
     js = f"""
-const bundle = import(window.location.origin + {_BUNDLE!r} + "?" + {_version()!r});
+{_loading()}
 export default function (component) {{
   let end = null, over = false;
   bundle.then((viewer) => {{ if (!over) end = viewer.{name}(component); }});
@@ -54,6 +58,17 @@ def _result() -> Any:
         '<div class="viewer"><div class="tools"></div><div class="stage" tabindex="-1"></div>'
         '<div class="scale" role="group"></div></div>',
     )
+
+
+@st.cache_resource(show_spinner=False)
+def _ahead() -> Any:
+    js = f"{_loading()}\nexport default function () {{}}"
+    return st.components.v2.component("officina_ahead", html="<span></span>", js=js)
+
+
+def ahead(key: str) -> None:
+    """Have the browser load the viewers' code while there is nothing to show yet."""
+    _ahead()(key=key)
 
 
 def part(

@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as NotYet
 from functools import cached_property
 from pathlib import Path
 
-from hub import catalogue, intake
+from hub import catalogue, closed, intake
 from hub.case import digest
 from hub.intake import GeometryVerdict
 from hub.runfolder import write_whole
@@ -43,10 +43,12 @@ class Verdicts:
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
         self._waited_for, self._calm_since = 0, 0.0
+        self._ahead: closed.Room | None = None
+        self._keeps_ahead = False
 
     @cached_property
     def _version(self) -> Path:
-        sources = [Path(str(intake.__file__))]
+        sources = [Path(str(module.__file__)) for module in (intake, closed)]
         sources += sorted((catalogue.package_folder("solvers") / "meshing").glob("*.py"))
         return self._root / digest([f.stat().st_mtime_ns for f in sources])[:16]
 
@@ -75,19 +77,41 @@ class Verdicts:
                     asked.set_result(known)
             return asked
 
+    def start_ahead(self) -> None:
+        """From now on keep a process that has loaded the CAD kernel for whoever comes next."""
+        self._keeps_ahead = True
+        self._idle.submit(self._start)
+
+    def _start(self) -> None:
+        while self._somebody_waits():
+            time.sleep(closed.PACE)
+        if self._ahead is None:  # here only one is made, in a thread that lives as long as this
+            self._ahead = closed.Room(closed.Limits())
+
+    def _take(self) -> closed.Room | None:
+        """The process that was started ahead, if it is there."""
+        with self._lock:
+            room, self._ahead = self._ahead, None
+        if room is not None and not room.waits:
+            room.close()
+            return None
+        return room
+
     def _look_now(self, file: Path, unit: str | None, folder: Path) -> GeometryVerdict:
         with self._lock:
             self._waited_for += 1
         try:
-            return _look(file, unit, folder)
+            return _look(file, unit, folder, room=self._take())
         finally:
             with self._lock:
                 self._waited_for -= 1
                 self._calm_since = time.monotonic() + CALM
+            if self._keeps_ahead:
+                self._idle.submit(self._start)
 
     def _look_later(self, file: Path, unit: str | None, folder: Path) -> GeometryVerdict:
         while self._somebody_waits():
-            time.sleep(intake.PACE)
+            time.sleep(closed.PACE)
         return _look(file, unit, folder, self._somebody_waits)
 
     def _somebody_waits(self) -> bool:
@@ -124,7 +148,7 @@ class Verdicts:
                         argv, cwd=folder, env=catalogue.environment(), stdout=said, stderr=said, start_new_session=True
                     )
                     try:
-                        code = intake.wait(drawing, 60, self._somebody_waits)
+                        code = closed.wait(drawing, 60, self._somebody_waits)
                     finally:
                         drawing.kill()
                         drawing.wait()
@@ -152,16 +176,24 @@ def _known(file: Path) -> GeometryVerdict | None:
     return None if stale else verdict
 
 
-def _look(file: Path, unit: str | None, folder: Path, pause: Callable[[], bool] | None = None) -> GeometryVerdict:
+def _look(
+    file: Path,
+    unit: str | None,
+    folder: Path,
+    pause: Callable[[], bool] | None = None,
+    room: closed.Room | None = None,
+) -> GeometryVerdict:
     """Ask the intake; the folder appears whole."""
     part = folder.with_name(f".{folder.name}.{os.getpid()}.{threading.get_ident()}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        verdict = intake.inspect(file, unit=unit, keep=part, pause=pause)
+        verdict = intake.inspect(file, unit=unit, keep=part, pause=pause, room=room)
         write_whole(part / "verdict.json", verdict.model_dump_json())
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
         return verdict
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if room is not None:
+            room.close()

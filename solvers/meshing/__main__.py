@@ -1,11 +1,13 @@
-"""``python -m solvers.meshing probe FILE OUTDIR [KIND [UNIT]] | check ATTEMPT | mesh ATTEMPT``.
+"""``python -m solvers.meshing probe [FILE OUTDIR [KIND [UNIT]]] | check ATTEMPT | mesh ATTEMPT``.
 
 Exit code 0 done, 2 refused, 3 failed. ``probe`` writes ``facts.json`` (hub.intake.Facts, or the Problem it met);
-the stages follow ``hub/runfolder.py``.
+without arguments it loads what it needs and then reads them, a JSON list, from standard input. The stages follow
+``hub/runfolder.py``.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from pathlib import Path
@@ -14,12 +16,17 @@ from hub.problem import Problem, Refused
 from hub.runfolder import Attempt
 from hub.solver import StageError, explain
 
-USAGE = "usage: probe FILE OUTDIR [KIND [UNIT]] | check ATTEMPT | mesh ATTEMPT"
+USAGE = "usage: probe [FILE OUTDIR [KIND [UNIT]]] | check ATTEMPT | mesh ATTEMPT"
 DONE, REFUSED, FAILED = 0, 2, 3
 
 
 def main(arguments: list[str]) -> int:
     match arguments:
+        case ["probe"]:
+            import solvers.meshing.probe  # noqa: F401
+
+            told = sys.stdin.readline()
+            return main(["probe", *json.loads(told)]) if told else REFUSED
         case ["probe", file, out, *rest] if len(rest) <= 2:
             return _probe(Path(file), Path(out), *rest)
         case ["check" | "mesh" as stage, folder]:

@@ -1,12 +1,15 @@
 """The verdicts on real CAD files (measured truth: SOURCES.md of the corpus) and on broken ones."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from hub.api.verdicts import Verdicts
 from hub.case import Geometry, Mesh
+from hub.closed import Room
 from hub.filekind import recognise
 from hub.intake import GeometryVerdict, Limits, inspect, open_questions
 
@@ -222,6 +225,34 @@ def test_time_limit_ends_the_whole_group() -> None:
     assert time.monotonic() - begun < 5
     mine = [p for p in Path("/proc").iterdir() if p.name.isdigit() and _parent(p) == os.getpid()]
     assert not [p for p in mine if b"solvers.meshing" in (p / "cmdline").read_bytes()]
+
+
+def test_a_process_that_was_started_before_looks_at_one_file() -> None:
+    with Room(Limits()) as room:
+        assert room.waits
+        verdict = inspect(BRACKET, room=room)
+        assert verdict == inspect(BRACKET)
+        assert not room.waits
+
+
+def test_a_process_ahead_is_used_and_one_that_has_died_is_not(tmp_path: Path) -> None:
+    verdicts = Verdicts(tmp_path)
+    verdicts.start_ahead()
+    first = _ahead(verdicts)
+    assert verdicts.wait("a", BRACKET, None, 30).overall == "accepted"
+    assert not first.waits
+    second = _ahead(verdicts)
+    os.kill(second._process.pid, signal.SIGKILL)
+    second._process.wait()
+    assert verdicts.wait("b", BRACKET, "m", 30).unit == "m"
+
+
+def _ahead(verdicts: Verdicts) -> Room:
+    end = time.monotonic() + 30
+    while verdicts._ahead is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert verdicts._ahead is not None
+    return verdicts._ahead
 
 
 def _parent(process: Path) -> int:

@@ -92,10 +92,10 @@ def test_meshes_that_include_other_files(tmp_path: Path) -> None:
 
 
 def test_the_closed_process_sees_nothing_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from hub import intake
+    from hub import closed
 
     monkeypatch.setenv("OFFICINA_SECRET", "canary")
-    assert "canary" not in str(intake._environment(tmp_path))
+    assert "canary" not in str(closed._environment(tmp_path))
 
 
 def test_no_network_inside(tmp_path: Path) -> None:

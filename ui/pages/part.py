@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from hub.problem import Problem
-from ui import session, show
+from ui import session, show, view3d
 from ui.draft import Draft
 from ui.faces import pick_faces
 from ui.numbers import memory
@@ -76,6 +76,7 @@ def _upload(draft: Draft) -> None:
     st.html(f"<style>{which}::after {{ content: {words}; font-size: 1rem; }}</style>")
     file = st.file_uploader(_("CAD file or mesh"), type=TYPES, key=f"{draft.id}.upload", label_visibility="collapsed")
     if file is None:
+        view3d.ahead(f"{draft.id}.ahead")
         _not_taken(draft)
         return
     with st.spinner(_("Uploading …")):
