@@ -50,7 +50,8 @@ class Cost(Frozen):
     """What a run costs on one core of 2025, before anything is known but the number of mesh nodes.
 
     unknowns = fixed + per_node * nodes; seconds = start + a * unknowns**exponent / speedup(ranks);
-    bytes = base + per_unknown * unknowns
+    bytes = base * ranks + per_unknown * unknowns, and the factors of the whole matrix up to `factors_up_to` unknowns:
+    bytes_factors * unknowns**(4/3), as they grow in space (A. George, SIAM J. Numer. Anal. 10 (1973) 345-363)
     """
 
     per_node: float
@@ -61,6 +62,8 @@ class Cost(Frozen):
     bytes_per_unknown: float = 3e3
     parallel_fraction: float = 0.8
     fixed: float = 0.0
+    bytes_factors: float = 0.0
+    factors_up_to: float = 0.0
 
     def unknowns(self, nodes: float) -> int:
         return round(self.fixed + self.per_node * nodes)
@@ -70,7 +73,12 @@ class Cost(Frozen):
         return float(self.start + self.seconds_per_unknown * self.unknowns(nodes) ** self.exponent / speedup)
 
     def memory(self, nodes: float, ranks: int) -> float:
-        return self.bytes_base * ranks + self.bytes_per_unknown * self.unknowns(nodes)
+        return self.bytes(self.unknowns(nodes), ranks)
+
+    def bytes(self, unknowns: float, ranks: int) -> float:
+        """The memory of all ranks together."""
+        whole = self.bytes_factors * unknowns ** (4 / 3) if unknowns <= self.factors_up_to else 0.0
+        return self.bytes_base * ranks + self.bytes_per_unknown * unknowns + whole
 
 
 class Description(Frozen):

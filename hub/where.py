@@ -84,7 +84,7 @@ def _place(cluster: Cluster, estimate: Mapping[str, Any], cost: Cost, ranks: int
     most = limits.ranks
     wanted = ranks or max(1, min(most, math.ceil(unknowns / PER_RANK)))
     seconds = float(estimate["seconds"]) * _speedup(cost, int(estimate["ranks"])) / _speedup(cost, wanted)
-    memory = cost.bytes_base * wanted + cost.bytes_per_unknown * unknowns
+    memory = cost.bytes(unknowns, wanted)
     nodes = math.ceil(wanted / limits.cores)
     room = SHARE * limits.memory * nodes
     why = ""

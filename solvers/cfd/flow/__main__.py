@@ -16,6 +16,13 @@ from solvers.cfd.flow.conditions import CONDITIONS, WANTED, Params, buoyant, the
 STEP = 6e-6
 #: Unknowns of velocity and pressure for each node of a quadratic mesh, in a plane and in space.
 PLANE, SPACE = 2.3, 3.2
+#: Memory for each unknown in a plane, where everything is factorised [bytes]: of quadratic elements, and of the cubic
+#: ones of the error bars, which have 2.4 times as many. Measured on cylinders in channels, 2.7 and 3.7 kB for each of
+#: their own up to 172 000 unknowns.
+FLAT, CUBIC = 3e3, 9e3
+#: Memory of the factors of the whole matrix in space, over unknowns^(4/3) [bytes]: 2283 MB for 103 thousand unknowns of
+#: a pipe, 1841 MB for 116 thousand of a slimmer nozzle. So many at most are factorised, where iterations do not settle.
+FACTORS, DIRECT = 300.0, 120_000.0
 
 
 class Flow(Solver):
@@ -48,7 +55,7 @@ class Flow(Solver):
     conditions = CONDITIONS
     wanted = WANTED
     benchmarks = (Benchmark(case="heated-cavity"), Benchmark(case="pipe-flow"))
-    cost = Cost(per_node=SPACE, start=8.0, seconds_per_unknown=1.5e-4, bytes_base=4e8, bytes_per_unknown=4e3)
+    cost = Cost(per_node=SPACE, start=8.0, seconds_per_unknown=1.5e-4, bytes_base=3.5e8, bytes_per_unknown=4e3)
     domains: ClassVar[tuple[str, ...]] = ("part", "inside", "around", "plane")
 
     def check(self, bound: BoundCase) -> Sequence[Problem]:
@@ -70,7 +77,12 @@ class Flow(Solver):
             if bound.params.error_bars:
                 # in a plane cubic elements, and quadratic ones in half as many steps; in space the latter besides
                 seconds *= 1.3 if plane else 1.5
-        return self.cost.model_copy(update={"per_node": per_node, "seconds_per_unknown": seconds, "exponent": exponent})
+        update = {"per_node": per_node, "seconds_per_unknown": seconds, "exponent": exponent}
+        if plane:
+            update["bytes_per_unknown"] = CUBIC if bound.params.error_bars else FLAT
+        elif bound.params.regime == "steady":
+            update |= {"bytes_factors": FACTORS, "factors_up_to": DIRECT}
+        return self.cost.model_copy(update=update)
 
     def solve(self, bound: BoundCase, attempt: Attempt) -> Answer | None:
         import h5py  # noqa: F401 - brings an HDF5 of its own, which must be there before DOLFINx's

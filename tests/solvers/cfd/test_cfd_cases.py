@@ -150,6 +150,24 @@ def test_a_case_in_si_reads_as_it_was() -> None:
     assert again.params == typed.params
 
 
+@pytest.mark.parametrize(
+    ("domain", "nodes", "measured"),
+    [
+        ("part", 7_058, 509e6),
+        ("part", 18_182, 910e6),
+        ("part", 32_954, 2283e6),
+        ("part", 36_651, 1841e6),
+        ("plane", 31_449, 919e6),
+        ("plane", 83_835, 2160e6),
+    ],
+)
+def test_the_memory_of_factors_is_in_the_estimate(domain: str, nodes: int, measured: float) -> None:
+    """Against the peak of processes that factorised meshes of so many nodes whole."""
+    more = {"domain": {"kind": "plane", "face": "left"}} if domain == "plane" else {}
+    cost = Flow().costs(bound([IN, OUT], **more))
+    assert 0.95 < cost.memory(nodes, 1) / measured < 1.45
+
+
 def test_steps_in_time_cost() -> None:
     short, long = (
         Flow().costs(bound([IN, OUT], parameters={"regime": "unsteady", "end_time": end, "time_step": "0.01 s"}))
