@@ -27,10 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
-import psutil
-
 from hub import leftovers
-from hub.runfolder import Attempt, Job, write_whole
+from hub.folder import Folder, write_whole
 
 #: What a job says that its scheduler starts a second time: the first start has the claim, whatever became of it.
 AGAIN = "officina: this job was started before"
@@ -55,6 +53,15 @@ class Ended(Exception):
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         self.code, self.message, self.hint = code, message, hint
         super().__init__(message)
+
+
+class _Job(NamedTuple):
+    """What counts here of a :class:`hub.runfolder.Job`."""
+
+    argv: tuple[str, ...]
+    ranks: int
+    memory: int
+    time: float
 
 
 class Process(NamedTuple):
@@ -96,7 +103,7 @@ def claim(entry: Path, process: Process | None) -> bool:
         part.unlink()
 
 
-def main(entry: Path, attempt: Attempt, slots: Path) -> None:
+def main(entry: Path, attempt: Folder, slots: Path) -> None:
     """Detach and run the job; the process that was called returns when the job is claimed."""
     readable, writable = os.pipe()
     if os.fork():
@@ -118,7 +125,7 @@ def main(entry: Path, attempt: Attempt, slots: Path) -> None:
     os._exit(0)
 
 
-def main_here(entry: Path, attempt: Attempt) -> None:
+def main_here(entry: Path, attempt: Folder) -> None:
     """Run the job in this process and its children. Exit status 0: DONE, 1: FAILED, 76: another one has the job."""
     this = Process.of(os.getpid())
     assert this is not None
@@ -129,7 +136,7 @@ def main_here(entry: Path, attempt: Attempt) -> None:
     os._exit(0 if (attempt.folder / "DONE").exists() else 1)
 
 
-def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
+def run(entry: Path, attempt: Folder, slots: Path | None) -> None:
     """The claimed job, from its turn to its end marker; everything it started has ended then."""
     with suppress(OSError):
         os.chdir(attempt.folder)
@@ -144,10 +151,11 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         with suppress(OSError):
             reserve.write_bytes(b"\0" * RESERVE)
-        job = attempt.job()
+        job = _job(attempt)
         held = take_slots(slots, job.ranks) if slots else []
         (entry / "started").touch()
-        leftovers.clear_everywhere()
+        if slots is None:  # a scheduler's numbers, and with them the names of segments, may come again
+            leftovers.clear_everywhere()
         started = time.monotonic()
         code = _watch(job, attempt, entry, used)
         if not (attempt.folder / "DONE").exists() and not (attempt.folder / "FAILED").exists():
@@ -155,7 +163,7 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
         del held
     except BaseException as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_all(psutil.Process())
+        end_all()
         if not isinstance(error, Ended):
             sys.excepthook(type(error), error, error.__traceback__)
             error = Ended(
@@ -167,13 +175,19 @@ def run(entry: Path, attempt: Attempt, slots: Path | None) -> None:
         with suppress(OSError):
             attempt.fail(error.code, error.message, error.hint)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    leftovers.clear()
+    if not (attempt.folder / "DONE").exists():  # ranks that end well leave nothing
+        leftovers.clear()
     reserve.unlink(missing_ok=True)
     with suppress(OSError):
         used |= {"seconds": time.monotonic() - started, "waited": started - claimed}
         write_whole(attempt.folder / "used.json", json.dumps(used))
     with suppress(OSError):
         (entry / "ended").touch()
+
+
+def _job(attempt: Folder) -> _Job:
+    asked = json.loads((attempt.folder / "job.json").read_bytes())
+    return _Job(*(asked[name] for name in _Job._fields))
 
 
 def _asked_to_end(entry: Path) -> NoReturn:
@@ -217,7 +231,7 @@ def take_slots(folder: Path, ranks: int) -> list[IO[bytes]]:
 # --- the job ------------------------------------------------------------------------------------------------------
 
 
-def _watch(job: Job, attempt: Attempt, entry: Path, used: dict[str, float]) -> int:
+def _watch(job: _Job, attempt: Folder, entry: Path, used: dict[str, float]) -> int:
     """Start the job and see it to its end; returns its exit code (negative: the signal). Raises Ended."""
     try:
         child = subprocess.Popen(
@@ -233,7 +247,7 @@ def _watch(job: Job, attempt: Attempt, entry: Path, used: dict[str, float]) -> i
         raise Ended("crashed", f"{job.argv[0]} cannot be started: {error.strerror}.", "Tell the staff.") from None
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)
-    log, this = _Log(attempt.log), psutil.Process()
+    log = _Log(attempt.log)
     deadline, look, code, peak, beat = time.monotonic() + job.time, 0.0, None, 0, 0
     known: set[int] = set()
     while code is None:
@@ -247,9 +261,9 @@ def _watch(job: Job, attempt: Attempt, entry: Path, used: dict[str, float]) -> i
             if beat % BEAT == 1:
                 with suppress(OSError):
                     write_whole(entry / "beat", f"{beat}\n")
-            family = this.children(recursive=True)
-            known = _remember(entry, [p.pid for p in family], known)
-            memory = sum(map(_memory, family))
+            mine = family()
+            known = _remember(entry, mine, known)
+            memory = sum(map(_memory, mine))
             used["peak_memory"] = peak = max(peak, memory)
             if memory > job.memory:
                 raise Ended(
@@ -263,7 +277,7 @@ def _watch(job: Job, attempt: Attempt, entry: Path, used: dict[str, float]) -> i
                     f"The job was not finished after {job.time:.0f} s, the time it was given.",
                     "Choose a coarser mesh, or give more under resources: time.",
                 )
-    end_all(this)
+    end_all()
     log.take(child.stdout, wait=0.0)
     return code
 
@@ -287,37 +301,45 @@ def _remember(entry: Path, pids: list[int], known: set[int]) -> set[int]:
     return set(pids)
 
 
-def _memory(process: psutil.Process) -> int:
+def _memory(pid: int) -> int:
+    """Resident set size [byte]."""
     try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
         return 0
 
 
-def end_all(root: psutil.Process) -> None:
-    """End every descendant of `root`: with SIGTERM, then with SIGKILL until none is left."""
+def family() -> list[int]:
+    """The living descendants of this process. One look at all processes: cheaper than a tree of objects, twice a
+    second for every job."""
+    children: dict[int, list[tuple[int, bool]]] = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError):
+                # the name, in parentheses, may contain anything
+                state, parent = (process / "stat").read_bytes().rpartition(b")")[2].split(maxsplit=2)[:2]
+                children.setdefault(int(parent), []).append((int(process.name), state not in b"ZX"))
+    found, new = list[int](), [os.getpid()]
+    while new:
+        born = [child for parent in new for child in children.get(parent, ())]
+        found += [pid for pid, lives in born if lives]
+        new = [pid for pid, _ in born]
+    return found
+
+
+def end_all() -> None:
+    """End every descendant of this process: with SIGTERM, then with SIGKILL until none is left."""
     deadline = time.monotonic() + GRACE
     told: set[int] = set()
-    while True:
-        living = [p for p in root.children(recursive=True) if _lives(p)]
-        if not living:
-            break
+    while living := family():
         forced = time.monotonic() > deadline
-        for process in living:
-            if forced or process.pid not in told:
-                told.add(process.pid)
-                with suppress(psutil.Error):
-                    process.send_signal(signal.SIGKILL if forced else signal.SIGTERM)
+        for pid in living:
+            if forced or pid not in told:
+                told.add(pid)
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL if forced else signal.SIGTERM)
         time.sleep(0.05)
-        if root.pid == os.getpid():
-            _reap(0)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+        _reap(0)
 
 
 class _Log:
@@ -361,7 +383,7 @@ def disk_full(folder: Path) -> bool:
         return False
 
 
-def _explain(code: int, attempt: Attempt) -> Ended:
+def _explain(code: int, attempt: Folder) -> Ended:
     """Why a job that wrote neither DONE nor FAILED ended, from what it left."""
     tail = attempt.log_tail(4000)
     if disk_full(attempt.folder) or "No space left on device" in tail or "Errno 28" in tail:
@@ -393,5 +415,5 @@ def _signal_named(tail: str) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) > 3:
-        main(Path(sys.argv[1]), Attempt(Path(sys.argv[2])), Path(sys.argv[3]))
-    main_here(Path(sys.argv[1]), Attempt(Path(sys.argv[2])))
+        main(Path(sys.argv[1]), Folder(Path(sys.argv[2])), Path(sys.argv[3]))
+    main_here(Path(sys.argv[1]), Folder(Path(sys.argv[2])))

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from hub import leftovers
 from hub.catalogue import environment
 from hub.executor import Executor, ExecutorError, Handle, JobState
 from hub.jobrunner import Process, claim
@@ -111,6 +112,7 @@ class LocalExecutor(Executor):
         with suppress(OSError):
             if folder.is_dir():
                 (folder / ".reserve").unlink(missing_ok=True)
+                leftovers.clear()
                 if (entry / "cancel").exists():
                     Attempt(folder).fail("cancelled", "The run was cancelled.")
                 else:

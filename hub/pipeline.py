@@ -41,11 +41,11 @@ CACHED = ("check", "mesh")
 #: What each stage takes from the stages before it.
 _TAKES: dict[str, dict[str, tuple[str, ...]]] = {
     "check": {},
-    "mesh": {"check": ("verdict.json",)},
+    "mesh": {"check": ("verdict.json", "surface.npz")},
     "solve": {"mesh": ("mesh.npz", "mesh.json")},
     "report": {
-        "check": ("verdict.json", "faces.png", "surface.npz"),
-        "mesh": ("mesh.json", "mesh.png"),
+        "check": ("verdict.json", "surface.npz"),
+        "mesh": ("mesh.json", "mesh.png", "faces.png"),
         "solve": ("answer.json", "fields.vtu", "moving.vtkhdf"),
     },
 }
@@ -151,8 +151,7 @@ def _kept(run: Run, stage: Stage) -> dict[str, Path] | None:
 
 def _keep(run: Run, stage: Stage, attempt: Attempt, done: Done) -> None:
     """Keep the results of a stage for runs to come; a full disk is no reason to fail."""
-    place = _key(run, stage)
-    if stage not in CACHED or place.exists():
+    if stage not in CACHED or (place := _key(run, stage)).exists():
         return
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -215,13 +216,13 @@ def _publish(run: Run) -> dict[str, str]:
     published = {}
     for stage, names in (("solve", ("fields.vtu", "moving.vtkhdf")),
                          ("report", ("report.pdf", "view3d.bin", "pictures/*.*")),
-                         ("check", ("faces.png",)), ("mesh", ("mesh.png", "mesh.vtu"))):  # fmt: skip
+                         ("mesh", ("faces.png", "mesh.png", "mesh.vtu"))):  # fmt: skip
         tried = attempts(run.folder, stage)
         if not tried or not (tried[-1].folder / "DONE").exists():
             continue
         for source in (file for name in names for file in sorted(tried[-1].out.glob(name))):
             name = source.relative_to(tried[-1].out).as_posix()
-            if stage in ("check", "mesh") and source.suffix == ".png":
+            if stage == "mesh" and source.suffix == ".png":
                 name = f"pictures/{name}"
             target = run.folder / name
             target.parent.mkdir(exist_ok=True)
@@ -295,6 +296,7 @@ def provenance(run: Run) -> dict[str, Any]:
     }
 
 
+@cache
 def version(distribution: str) -> str:
     try:
         return metadata.version(distribution)

@@ -14,16 +14,19 @@ A stage has succeeded when its DONE verifies; whatever a scheduler says is a hin
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hub.folder import Folder
+from hub.folder import link as link
+from hub.folder import sha256 as sha256
+from hub.folder import write_whole as write_whole
 
 Stage = Literal["check", "mesh", "solve", "report"]
 #: The stages of a run, in order.
@@ -86,47 +89,8 @@ class Done(_Document):
 Outcome = Done | Failure | None
 
 
-def sha256(file: Path) -> str:
-    """sha256 of a file's content, read in pieces."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_whole(file: Path, content: bytes | str) -> None:
-    """Replace a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    data = content.encode() if isinstance(content, str) else content
-    part = file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-class Attempt:
-    """One attempt of one stage, as a folder. The object holds no state: everything is read from the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-
-    def __repr__(self) -> str:
-        return f"Attempt({str(self.folder)!r})"
-
-    @property
-    def inputs(self) -> Path:
-        return self.folder / "in"
-
-    @property
-    def out(self) -> Path:
-        return self.folder / "out"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.txt"
+class Attempt(Folder):
+    """One attempt of one stage, with what is in it read as models."""
 
     @property
     def checkpoint(self) -> Path:
@@ -220,13 +184,6 @@ class Attempt:
             _fsync(self.out / file)
         write_whole(self.folder / "DONE", Done(files=files).model_dump_json(indent=1))
 
-    def fail(self, code: str, message: str, hint: str = "") -> None:
-        """Write FAILED. The first failure stands: it is nearest to the cause."""
-        if not (self.folder / "FAILED").exists() and not (self.folder / "DONE").exists():
-            write_whole(
-                self.folder / "FAILED", Failure(code=code, message=message, hint=hint).model_dump_json(indent=1)
-            )
-
     # --- read by the hub ---
 
     def status(self) -> Status:
@@ -276,29 +233,12 @@ class Attempt:
                 )
         return done
 
-    def log_tail(self, size: int = 20_000) -> str:
-        """The end of the log, at most `size` bytes."""
-        try:
-            with self.log.open("rb") as stream:
-                stream.seek(max(0, self.log.stat().st_size - size))
-                return stream.read(size).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
-
 
 def attempts(run: Path, stage: str) -> Sequence[Attempt]:
     """The attempts of a stage that exist, oldest first."""
     folder = run / stage
     numbers = sorted(int(f.name) for f in folder.iterdir() if f.name.isdigit()) if folder.is_dir() else []
     return [Attempt(folder / str(n)) for n in numbers]
-
-
-def link(source: Path, target: Path) -> None:
-    """The same content under a second name: a hard link, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _fsync(file: Path) -> None:

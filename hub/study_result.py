@@ -8,6 +8,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -136,12 +137,15 @@ def conclude(
         result = _judged(result)
     write_whole(folder / "table.csv", table(result))
     write_whole(folder / "result.json", result.model_dump_json(indent=1))
-    with suppress(OSError, subprocess.SubprocessError):  # a study without pictures is still a study
-        log = folder / "plots.log"
-        post("plots", str(folder / "result.json"), study.language, str(folder / "plots"), log=log)
-        if envelope:
-            drawn = (str(folder / ENVELOPE), envelope.view.model_dump_json(), study.language)
-            post("picture", *drawn, str(folder / "plots" / "envelope.png"), log=log)
+    plots = folder / "plots"
+    drawn = [("plots", str(folder / "result.json"), study.language, str(plots))]
+    if envelope:
+        view = envelope.view.model_dump_json()
+        drawn.append(("picture", str(folder / ENVELOPE), view, study.language, str(plots / "envelope.png")))
+    with suppress(OSError), ThreadPoolExecutor() as side_by_side:
+        plots.mkdir(exist_ok=True)
+        for each in drawn:
+            side_by_side.submit(post, *each, log=folder / "plots.log")  # a study without pictures is still a study
     return result
 
 

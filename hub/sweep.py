@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 import re
 import secrets
 import shutil
@@ -47,8 +48,9 @@ from hub.study_result import ENVELOPE, Envelope, State, StudyPoint, StudyResult,
 from hub.where import choose, foreseen
 from hub.where import places as places_of
 
-#: Seconds between two glances at whether a job has ended, and between two looks at jobs, which cost more.
-GLANCE, LOOK = 0.02, 1.0
+#: Seconds between two glances at whether a job here has ended, and between two looks at jobs, which cost more: on
+#: clusters, and here, where a look only finds what ended without a word.
+GLANCE, LOOK, LOOK_HERE = 0.05, 1.0, 5.0
 #: Names of what a study leaves for people, beside ``plots/``.
 PRODUCTS = ("result.json", "table.csv", ENVELOPE)
 
@@ -261,19 +263,19 @@ def solve_point(folder: str, key: str, cache: str, home: str, ranks: int, until:
     made = Path(cache) / "making"
     made.mkdir(parents=True, exist_ok=True)
     with _held(made / pipeline.mesh_key(run), wait=True):
-        while not attempts(run.folder, "solve") and _step(sweep, run, executor) is None:
-            _wait(run)
+        while _step(sweep, run, executor) is None and not attempts(run.folder, "solve"):
+            _wait(sweep, run)
     while (state := _step(sweep, run, executor)) is None:
-        _wait(run)
+        _wait(sweep, run)
     return state
 
 
-def _wait(run: Run) -> None:
-    """Until the job under way has left an end marker, or a look is due."""
-    attempt, due = newest(run.folder), time.monotonic() + LOOK
+def _wait(sweep: Sweep, run: Run) -> None:
+    """Until the job under way has left an end marker, the end was asked for, or a look is due."""
+    attempt, due = newest(run.folder), time.monotonic() + LOOK_HERE
     time.sleep(GLANCE)
-    marks = [attempt.folder / mark for mark in ("DONE", "FAILED")] if attempt else []
-    while time.monotonic() < due and not any(mark.exists() for mark in marks):
+    marks = [str(sweep.folder / "CANCEL"), *(str(attempt.folder / m) for m in ("DONE", "FAILED") if attempt)]
+    while time.monotonic() < due and not any(map(os.path.exists, marks)):
         time.sleep(GLANCE)
 
 
@@ -482,6 +484,7 @@ def _slots(count: int) -> Iterator[Any]:
         "distributed.logging": {"distributed": "error"},
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        "distributed.worker.profile.enabled": False,
     }
     with dask.config.set(quiet):
         cluster = LocalCluster(  # type: ignore[no-untyped-call]

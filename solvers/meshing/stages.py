@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,7 @@ def check(attempt: Attempt) -> None:
     verdict = inspect(_geometry(attempt), unit=case.geometry.unit, keep=attempt.out)
     write_whole(attempt.out / "verdict.json", verdict.model_dump_json(indent=1))
     print(verdict.sentence(), flush=True)
-    attempt.write_status(1, 2, "drawing the faces")
-    surface = attempt.out / "surface.npz"
-    if surface.is_file():
-        _draw("faces", surface, attempt.out / "verdict.json", attempt.out / "faces.png")
+    attempt.write_status(1, 2, "looking for the named faces")
     problems = open_questions(verdict, case.geometry, case.domain.kind)
     if verdict.faces and not any(p.severity == "error" for p in problems):
         problems += resolve_all(case, verdict)[1]
@@ -55,10 +53,13 @@ def mesh(attempt: Attempt) -> None:
     if problems:
         raise Refused(problems)
     limit = attempt.job().time
-    made = build(
-        _geometry(attempt), verdict, case, faces, attempt=attempt, left=lambda: limit - (time.monotonic() - begun)
-    )
-    made.write(attempt.out)
+    with ThreadPoolExecutor() as beside:
+        if (surface := attempt.inputs / "surface.npz").is_file():
+            beside.submit(_draw, "faces", surface, attempt.inputs / "verdict.json", attempt.out / "faces.png")
+        made = build(
+            _geometry(attempt), verdict, case, faces, attempt=attempt, left=lambda: limit - (time.monotonic() - begun)
+        )
+        made.write(attempt.out)
     write_vtu(made, attempt.out / "mesh.vtu")
     attempt.write_status(2, 3, "drawing the mesh")
     _draw("mesh", attempt.out, attempt.out / "mesh.png")
