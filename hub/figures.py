@@ -136,4 +136,5 @@ class Figures:
 
 def glue(number: str, sign: str) -> str:
     """Number and unit that stay on one line."""
-    return f"{number}\u00a0{sign}" if sign else number
+    dot = "·\u00a0" if sign.startswith("10") else ""  # a power of ten multiplies
+    return f"{number}\u00a0{dot}{sign}" if sign else number

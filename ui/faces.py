@@ -23,17 +23,18 @@ def pick_faces(
     *,
     asked: str = "",
     marks: Sequence[Mapping[str, Any]] = (),
+    listed: bool = True,
 ) -> list[int]:
     """Let a person pick faces, on the part in 3D or from a list; returns their indices.
 
     faces : of the verdict; picked : indices to begin with; box : lowest and highest corner of the part [m]
-    geometry : of the case; asked, marks : as in :func:`ui.view3d.part`
+    geometry : of the case; asked, marks, listed : as in :func:`ui.view3d.part`
     """
     colours = {i: mark["colour"] for mark in marks for i in mark["faces"]}
     rows = [
         {
             "number": face["index"] + 1,
-            "colour": colours.get(i, "transparent"),
+            "colour": colours.get(i, ""),
             "what": kind_of(face),
             "area": si(face["area"], "m**2"),
             "square": face["area"] * 1e6,
@@ -56,7 +57,7 @@ def pick_faces(
         "alike": _("and the others like it"),
         "nothing": _("No face is called that."),
     }
-    return view3d.part(geometry, rows, picked, key, asked=asked, marks=marks, words=words)
+    return view3d.part(geometry, rows, picked, key, asked=asked, marks=marks, words=words, listed=listed)
 
 
 def mark(

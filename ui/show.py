@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -25,6 +25,10 @@ STATES: dict[str, tuple[Colour, str]] = {
     "refused": ("orange", ":material/front_hand:"),
     "cancelled": ("gray", ":material/block:"),
 }
+#: What stands in a table where nothing is known.
+NOTHING = "–"
+#: Rows of a table that stand on a page.
+MOST_ROWS = 60
 ENDED = ("done", "failed", "refused", "cancelled")
 
 
@@ -157,6 +161,27 @@ def picture(address: str, alt: str) -> None:
     """
     here, _colon, rest = (st.context.url or os.environ.get("OFFICINA_URL", "http://127.0.0.1:8080")).partition("://")
     st.image(f"{here}://{rest.partition('/')[0]}{address}", width="stretch", alt=alt)
+
+
+def table(rows: Sequence[Mapping[str, Any]], words: str) -> None:
+    """A table whose words go on in the next line; one too long for a page is scrolled. words : what it shows
+
+    A column of which no row knows anything is left out.
+    """
+    bare = {name for name in (rows[0] if rows else ()) if all(row[name] == NOTHING for row in rows)}
+    rows = [{name: value for name, value in row.items() if name not in bare} for row in rows]
+    if len(rows) > MOST_ROWS:
+        st.dataframe(rows, hide_index=True)
+    elif rows:
+        said = [{plain(name): plain(value) for name, value in row.items()} for row in rows]
+        st.table(said, border="horizontal", hide_index=True, alt=words)
+
+
+def estimated(before: str, after: str) -> str:
+    """What was estimated, and what it was in the end."""
+    return (
+        after if NOTHING in (before, after) else f"{before} → {after}".replace(" ", "\u00a0").replace("\u00a0→", " →")
+    )
 
 
 def lines(items: Iterable[str]) -> None:

@@ -80,12 +80,14 @@ def part(
     asked: str = "",
     marks: Sequence[Mapping[str, Any]] = (),
     words: Mapping[str, str] | None = None,
+    listed: bool = True,
 ) -> list[int]:
     """A part to look at and to pick faces from, in 3D and from a list; returns the indices of the picked faces.
 
     geometry : of the case, with the file as the hub calls it; rows : what is said of each face
     asked : for whom faces are picked: with another one, the picks begin again with `picked`
     marks : loads and supports: faces, colour, text, at, along, into
+    listed : whether the list stands below
     """
     said = {
         "whole": _("Whole part"),
@@ -105,6 +107,7 @@ def part(
         "first": list(picked),
         "asked": asked,
         "marks": list(marks),
+        "listed": listed,
         "words": said,
     }
     answer = _part()(key=key, data=data, default={"picked": None}, on_picked_change=_noted)

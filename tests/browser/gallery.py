@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests")]
 
 
-from conftest import CHROMIUM, QUIET  # noqa: E402
 from surfing import Pages  # noqa: E402
 
+from deploy.browser import CHROMIUM, QUIET  # noqa: E402
 from hub.case import load_yaml  # noqa: E402
 from hub.client import Client, ClientError  # noqa: E402
 

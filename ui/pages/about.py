@@ -61,6 +61,7 @@ def page() -> None:
             "from hub.client import Client\n\nhub = Client.here()\nfor run in hub.runs():\n"
             "    print(run['title'], run['state'])",
             language=None,
+            wrap_lines=True,
         )
         st.link_button(_("API documentation"), session.API_DOCS, icon=":material/api:")
         st.subheader(_("Your files"), anchor=False)

@@ -9,6 +9,9 @@ import streamlit as st
 from ui import desk, door, session, show
 from ui.words import _, language, plain
 
+#: Browsers that are logged in, before the others are folded away.
+BROWSERS = 3
+
 
 def page() -> None:
     me = session.me() or {}
@@ -60,15 +63,16 @@ def _wishes() -> None:
 
 def _keys() -> None:
     st.subheader(_("Keys"), anchor=False)
-    for key in desk.tokens():
-        name, when, end = st.columns([4, 3, 1], vertical_alignment="center")
-        said = plain(key["name"]) if key["name"] else _("a browser") if key["kind"] == "session" else _("the first key")
-        name.markdown(f"{':material/computer:' if key['kind'] == 'session' else ':material/key:'} {said}")
-        when.caption(plain(show.ago(key["created"])))
-        end.button(
-            "", key=f"revoke-{key['id']}", icon=":material/delete:", help=_("Make it void"),
-            on_click=desk.revoke_token, args=(key["id"],),
-        )  # fmt: skip
+    keys = desk.tokens()
+    browsers = [key for key in keys if key["kind"] == "session"]
+    older = browsers[BROWSERS:]
+    for key in keys:
+        if key not in older:
+            _key(key)
+    if older:
+        with st.expander(plain(_("{n} browsers more", n=len(older))), icon=":material/computer:"):
+            for key in older:
+                _key(key)
     with st.form("key", clear_on_submit=True):
         name, make = st.columns([4, 2], vertical_alignment="bottom")
         wanted = name.text_input(_("A new key for a program called"), max_chars=100)
@@ -78,6 +82,17 @@ def _keys() -> None:
         if key:
             st.caption(_("Shown this once:"))
             st.code(key["token"], language=None)
+
+
+def _key(key: dict[str, Any]) -> None:
+    name, when, end = st.columns([4, 3, 1], vertical_alignment="center")
+    said = plain(key["name"]) if key["name"] else _("a browser") if key["kind"] == "session" else _("the first key")
+    name.markdown(f"{':material/computer:' if key['kind'] == 'session' else ':material/key:'} {said}")
+    when.caption(plain(show.ago(key["created"])))
+    end.button(
+        "", key=f"revoke-{key['id']}", icon=":material/delete:", help=_("Make it void"),
+        on_click=desk.revoke_token, args=(key["id"],),
+    )  # fmt: skip
 
 
 def _members(*, admin: bool) -> None:

@@ -166,7 +166,7 @@ def _organisations() -> None:
             _("Used of it"): number(quota["spent"], 3),
         }
         rows.append(row)
-    st.dataframe(rows, hide_index=True, width="stretch")
+    show.table(rows, _("Organisations"))
     st.subheader(_("Set a quota"), anchor=False)
     names = {each["id"]: show.house(each["name"]) for each in found}
     with st.form("quota", border=True):
@@ -198,15 +198,16 @@ def _figures() -> None:
             _("Solver"): run["solver"],
             _("Where"): _("here") if run["cluster"] in (None, "here") else str(run["cluster"]),
             _("Unknowns"): count(run["size"] or 0),
-            _("Time, estimated"): duration(predicted["seconds"]),
-            _("Time, taken"): duration(actual["seconds"]),
+            _("Time"): show.estimated(duration(predicted["seconds"]), duration(actual["seconds"])),
             _("Ratio"): number(actual["seconds"] / predicted["seconds"], 2),
-            _("Memory, estimated"): memory(predicted["memory"]) if predicted.get("memory") else "–",
-            _("Memory, taken"): memory(actual["memory"]) if actual.get("memory") else "–",
+            _("Memory"): show.estimated(
+                *(memory(of["memory"]) if of.get("memory") else "–" for of in (predicted, actual))
+            ),
         }
         rows.append(row)
     if rows:
-        st.dataframe(rows, hide_index=True, width="stretch")
+        show.table(rows, _("Predicted and actual"))
+        st.caption(_("Before an arrow stands what was estimated, behind it what it was."))
     else:
         st.caption(_("Once runs are done, what they were to take stands here beside what they took."))
 
@@ -222,4 +223,4 @@ def _audit() -> None:
         }
         for deed in desk.audit()
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", height=460)
+    show.table(rows, _("Audit"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import session
+from ui import session, show
 from ui.numbers import count, duration, memory, number
 from ui.words import _, plain
 
@@ -28,9 +28,8 @@ def page() -> None:
 
 
 def _cluster(cluster: dict[str, Any], *, staff: bool) -> None:
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    left.subheader(plain(cluster["name"]), anchor=False)
-    with right, st.container(horizontal_alignment="right"):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader(plain(cluster["name"]), anchor=False, width="content")
         if cluster["needs_login"]:
             st.badge(_("needs staff login"), icon=":material/key:", color="orange")
         elif cluster["trouble"]:
@@ -121,18 +120,19 @@ def _estimates() -> None:
     rows = []
     for each in found:
         predicted, actual = each["predicted"], each["actual"]
+        queues = (predicted.get("queue"), actual.get("queue"))
         row = {
             _("Title"): each["title"],
             _("Solver"): each["solver"],
             _("Where"): _("here") if actual.get("cluster") in (None, "here") else str(actual["cluster"]),
-            _("Time, estimated"): duration(predicted["seconds"]),
-            _("Time, taken"): duration(actual["seconds"]),
-            _("Waited, estimated"): duration(predicted["queue"]) if predicted.get("queue") is not None else "–",
-            _("Waited"): duration(actual["queue"]) if actual.get("queue") is not None else "–",
+            _("Time"): show.estimated(duration(predicted["seconds"]), duration(actual["seconds"])),
             _("Ratio"): number(actual["seconds"] / predicted["seconds"], 2) if predicted["seconds"] else "–",
-            _("Memory, estimated"): memory(predicted["memory"]),
-            _("Memory, taken"): memory(actual["memory"]) if actual.get("memory") else "–",
+            _("Waited"): show.estimated(*(duration(q) if q is not None else "–" for q in queues)),
+            _("Memory"): show.estimated(
+                memory(predicted["memory"]), memory(actual["memory"]) if actual.get("memory") else "–"
+            ),
             _("Cost"): f"{number(actual['cost'], 3)}" if actual.get("cost") is not None else "–",
         }
         rows.append(row)
-    st.dataframe(rows, hide_index=True, column_config={_("Title"): st.column_config.TextColumn(width=240)})
+    show.table(rows, _("Estimated and taken"))
+    st.caption(_("Before an arrow stands what was estimated, behind it what it was."))

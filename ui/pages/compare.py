@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from ui import session, show, view3d
-from ui.numbers import number, of_quantity, quantity
+from ui.numbers import number, of_quantity, quantity, si
 from ui.words import _, human, plain, said
 
 #: Most runs beside each other on a laptop's screen.
@@ -60,7 +60,7 @@ def _table(chosen: list[str], titles: dict[str, str], results: dict[str, dict[st
             if quantities is not known[0]:
                 row[f"{_('Difference')} {chosen.index(run_id) + 1}"] = _difference(first, found)
         rows.append(row)
-    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+    show.table(rows, _("Quantities"))
     st.caption(_("“within the bars”: the error bars overlap, so that the two may be equal."))
 
 
@@ -70,12 +70,15 @@ def _difference(first: dict[str, Any] | None, other: dict[str, Any] | None) -> s
     gap = float(other["value"]) - float(first["value"])
     if abs(gap) <= ROUNDING * max(abs(float(first["value"])), abs(float(other["value"]))):
         gap = 0.0
-    text = quantity(gap, "delta_K" if first["unit"] == "K" else str(first["unit"]))
+    unit = "delta_K" if first["unit"] == "K" else str(first["unit"])
     bars = [q.get("error") for q in (first, other)]
-    certain = abs(float(first["value"])) > float(bars[0] or 0.0)  # in parts of what may be zero nothing is said
-    if gap and certain and first["unit"] != "K":
-        text += f" ({number(100 * gap / abs(float(first['value'])), 2)} %)"
     widths = [float(b) for b in bars if b is not None]
-    if len(widths) == 2 and any(widths) and abs(gap) <= math.fsum(widths):
+    within = len(widths) == 2 and any(widths) and abs(gap) <= math.fsum(widths)
+    # where the two may be equal their difference is no more than what the bars leave of it
+    text = f"≤ {si(math.fsum(widths), unit, 2)}" if within else quantity(gap, unit)
+    certain = abs(float(first["value"])) > float(bars[0] or 0.0)  # in parts of what may be zero nothing is said
+    if gap and certain and not within and first["unit"] != "K":
+        text += f" ({number(100 * gap / abs(float(first['value'])), 2)} %)"
+    if within:
         text += " · " + _("within the bars")
     return text

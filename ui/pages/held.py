@@ -77,9 +77,9 @@ def _part(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]], box:
     condition = draft.conditions[index] if index is not None else None
     waiting = st.session_state.setdefault(f"{draft.id}.waiting", [])
     before = draft.picked(condition) if condition else waiting
-    marks = [_mark(draft, i, c, kinds, faces) for i, c in enumerate(draft.conditions)]
     asked = str(st.session_state.get(f"{draft.id}.turn", 0))
-    found = pick_faces(faces, before, box, draft.case["geometry"], f"{draft.id}.part", asked=asked, marks=marks)
+    found = pick_faces(faces, before, box, draft.case["geometry"], f"{draft.id}.part", asked=asked,
+                       marks=marks(draft, kinds, faces))  # fmt: skip
     if found == before:
         return
     if index is None:
@@ -87,6 +87,11 @@ def _part(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]], box:
     elif "on" in kinds.get(draft.conditions[index]["kind"], {}).get("properties", {}):
         draft.pick(index, found, faces)
     st.rerun()
+
+
+def marks(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each load and support as it is drawn on the part."""
+    return [_mark(draft, i, c, kinds, faces) for i, c in enumerate(draft.conditions)]
 
 
 def _mark(
@@ -275,7 +280,8 @@ def _summary(draft: Draft, condition: dict[str, Any], picked: list[int], faces: 
 
 def _said(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{value.get('magnitude')} → {_said(value.get('direction'))}" if value.get("magnitude") else ""
+        towards = _said(value.get("direction")).replace("-", "−")
+        return f"{value.get('magnitude')} → {towards}" if value.get("magnitude") else ""
     if isinstance(value, (list, tuple)):
         return "(" + ", ".join(str(v) for v in value) + ")" if any(str(v).strip() for v in value) else ""
     if isinstance(value, bool):

@@ -10,8 +10,11 @@ import streamlit as st
 
 from hub.problem import Problem
 from ui import session, show
+from ui.draft import Draft
+from ui.faces import pick_faces
 from ui.forms import quantity
 from ui.numbers import duration, memory
+from ui.pages import held
 from ui.words import _, language, plain, said
 
 
@@ -47,10 +50,17 @@ def page() -> None:
             session.open_draft(case, template["geometry_name"], step=2)
         st.caption(_("“Change everything” leads through the four steps: part, supports and loads, material, check."))
     with left:
-        session.checked_file({"file": template["geometry"]})
-        picture = session.faces_picture(template["geometry"])
-        if picture:
-            show.picture(picture, template["title"])
+        _part(Draft(name, case, faces=checked.get("faces") or {}), template)
+
+
+def _part(draft: Draft, template: dict[str, Any]) -> None:
+    """The part with what holds and loads it."""
+    geometry = {**draft.case["geometry"], "file": template["geometry"]}
+    verdict = (session.checked_file(geometry) or {}).get("verdict") or {}
+    faces, kinds = verdict.get("faces") or [], session.solver(draft.case["solver"]).get("conditions") or {}
+    if faces:
+        pick_faces(faces, [], verdict["box"], geometry, f"question.{draft.id}",
+                   marks=held.marks(draft, kinds, faces), listed=False)  # fmt: skip
 
 
 def _ask(case: dict[str, Any], ask: dict[str, Any], key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
@@ -295,19 +296,24 @@ def quantities(result: dict[str, Any]) -> None:
     rows = []
     for name, found in (result.get("quantities") or {}).items():
         title = said(found.get("title")) or human(name)
-        statement = said(found.get("statement"))
+        bare = _("without an error bar") if found.get("error") is None else ""
         value = quantity(float(found["value"]), str(found["unit"]), found.get("error"))
-        rows.append((title, value, known(found), statement, found.get("error") is None))
+        rows.append((title, value, known(found), said(found.get("statement")) or bare))
     if not rows:
         st.caption(_("No quantity was asked for."))
         return
-    with st.container(border=True, gap="xsmall"):
-        for title, value, why, statement, bare in rows:
+    often = [text for text, times in Counter(text for *_row, text in rows if text).items() if times > 1]
+    notes = dict(zip(often, "¹²³⁴⁵⁶⁷⁸⁹", strict=False))  # what several have in common is said once, below them
+    with st.container(border=True, gap="xsmall", key="quantities"):
+        for title, value, why, text in rows:
             name, shown = st.columns([4, 3], vertical_alignment="center")
-            name.markdown(plain(title))
-            shown.markdown(f":gray[{plain(why)}] **{plain(value)}**".removeprefix(":gray[] "), text_alignment="right")
-            if statement or bare:
-                st.caption(plain(statement or _("without an error bar")))
+            name.markdown(plain(title[:1].upper() + title[1:]))
+            figure = f":gray[{plain(why)}] **{plain(value)}**{notes.get(text, '')}".removeprefix(":gray[] ")
+            shown.markdown(figure, text_alignment="right")
+            if text and text not in notes:
+                st.caption(plain(text))
+        for text, mark in notes.items():
+            st.caption(f"{mark} {plain(text)}")
 
 
 def checks(found: list[dict[str, Any]]) -> None:

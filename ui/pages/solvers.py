@@ -55,14 +55,14 @@ def _beside(found: list[dict[str, Any]], spoken: dict[str, dict[str, Any]]) -> N
             _("Proven"): show.ago(proof["created"]) if proof else _("not yet"),
         }
         rows.append(row)
-    st.dataframe(rows, hide_index=True, width="stretch")
+    show.table(rows, _("All solvers beside each other"))
 
 
 def _passport(solver: dict[str, Any], spoken: dict[str, Any]) -> None:
     left, right = st.columns([5, 2], vertical_alignment="center")
     left.subheader(plain(said(solver["title"])), anchor=False)
     with right, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-        st.caption(f"{plain(solver['name'])} · {plain(solver['version'])}")
+        st.caption(f"{plain(solver['name'])} · {plain(solver['version'])}", width="content")
         state = spoken.get("state", "published")
         colour, icon = STANDING[state]
         st.badge(_standing_name(state), icon=icon, color=colour)
@@ -139,10 +139,9 @@ def _values(solver: dict[str, Any]) -> None:
         for answer in case["answers"]
     ]
     if rows:
-        with st.expander(
-            plain(_("Known values, {n}, and where they are from", n=len(rows))), icon=":material/table_rows:"
-        ):
-            st.dataframe(rows, hide_index=True, width="stretch")
+        title = plain(_("Known values, {n}, and where they are from", n=len(rows)))
+        with st.expander(title, icon=":material/table_rows:"):
+            show.table(rows, title)
 
 
 def _share(part: float) -> str:

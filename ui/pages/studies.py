@@ -259,7 +259,7 @@ def _verdict(result: dict[str, Any]) -> None:
             }
         )
     if rows:
-        st.dataframe(rows, hide_index=True)
+        show.table(rows, _("Convergence"))
         st.caption(
             _("Error bars: grid convergence index (Celik et al. 2008); three times the range where no order is seen.")
         )
@@ -305,7 +305,7 @@ def _table(result: dict[str, Any]) -> None:
     )
     rows = []
     for point in result["points"]:
-        row: dict[str, Any] = {"": point["number"]}
+        row: dict[str, Any] = {_("Point"): point["number"]}
         row |= {_axis_title(a): str(v) for a, v in zip(result["axes"], point["values"], strict=True)}
         for name in shown:
             value = point["quantities"].get(name)
@@ -313,7 +313,7 @@ def _table(result: dict[str, Any]) -> None:
         same = _("as point {n}", n=point["same_as"]) if point.get("same_as") else ""
         row[_("State")] = show.state_name(point["state"]) + (f", {same}" if same else "")
         rows.append(row)
-    st.dataframe(rows, hide_index=True)
+    show.table(rows, _("Points of the study"))
 
 
 def _plots(result: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from hub.problem import Refused
-from ui import session
+from ui import session, show
 from ui.draft import Draft
 from ui.numbers import count, duration, memory, number
 from ui.words import _, plain
@@ -61,7 +61,7 @@ def _table(document: dict[str, Any]) -> None:
     """Looks again by itself while a scheduler is being asked."""
     found = _places(document)
     if found:
-        st.dataframe([_row(place) for place in found], hide_index=True)
+        show.table([_row(place) for place in found], _("Where to solve it"))
     silent = [f"{p['cluster']}: {p['queue_said']}" for p in found if p["queue_said"]]
     if silent:
         st.caption(plain(_("No time to start is known: {words}", words="; ".join(silent))))

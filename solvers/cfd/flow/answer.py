@@ -28,7 +28,7 @@ SAFETY = 1.0
 METHOD = "quadratic against cubic elements"
 
 NO_BAR = Words(
-    en="No error bar: the flow was solved on one mesh. A study over meshes (`officina study mesh`) gives one.",
+    en="No error bar: the flow was solved on one mesh. A study over meshes gives one.",
     it="Senza barra d'errore: il flusso è stato risolto su una sola mesh. Uno studio su più mesh ne dà una.",
 )
 
@@ -232,4 +232,12 @@ def verdict(bound: BoundCase, numbers: dict[str, Quantity]) -> Verdict:
                 said[code].append(f"{q.title[code]}: {Figures(code).quantity(q.value, q.unit, q.error)}")
             if len(said["en"]) == most:
                 break
-    return Verdict(answer="none", sentence={code: "; ".join(parts) + "." for code, parts in said.items()})
+    return Verdict(
+        answer="none",
+        sentence={code: "; ".join([*parts[:1], *map(_within, parts[1:])]) + "." for code, parts in said.items()},
+    )
+
+
+def _within(words: str) -> str:
+    """Words as they stand inside a sentence."""
+    return words[:1].lower() + words[1:]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from mpi4py import MPI
 
-from hub.figures import Figures
+from hub.figures import Figures, glue
 from hub.meshfile import MeshFile
 from hub.result import Answer, Check, Quantity, Verdict, View, Words
 from hub.runfolder import Attempt
@@ -110,13 +110,14 @@ def _notes(plan: Plan, run: Run) -> tuple[Words, ...]:
     ]
     if plan.softening > 1.5:
         modulus = {code: Figures(code).quantity(plan.softest, "Pa") for code in ("en", "it")}
+        step = {code: glue(Figures(code).number(1e6 * plan.step, digits=3), "µs") for code in ("en", "it")}
         notes.append(
             both(
                 f"The grains were softened to {modulus['en']} ({plan.softening:.3g} times) so that steps of "
-                f"{1e6 * plan.step:.3g} µs suffice. Flows, mixing, angles and energies hardly depend on it; how long "
+                f"{step['en']} suffice. Flows, mixing, angles and energies hardly depend on it; how long "
                 "and how hard single contacts are does.",
                 f"I grani sono stati ammorbiditi a {modulus['it']} ({plan.softening:.3g} volte), così che bastino "
-                f"passi di {1e6 * plan.step:.3g} µs. Portate, miscelazione, angoli ed energie ne dipendono poco; "
+                f"passi di {step['it']}. Portate, miscelazione, angoli ed energie ne dipendono poco; "
                 "durata e forza dei singoli contatti sì.",
             )
         )

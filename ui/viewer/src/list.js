@@ -27,6 +27,7 @@ export class List {
 
   update(data) {
     this.data = data;
+    this.root.hidden = !data.listed;
     this.search.placeholder = data.words.search;
     this.search.setAttribute("aria-label", data.words.search);
     this.clear.textContent = data.words.clear;
@@ -74,7 +75,7 @@ export class List {
     box.type = "checkbox";
     box.checked = on;
     box.setAttribute("aria-label", `${this.data.words.face} ${face.number}: ${face.what}, ${face.where}`);
-    const swatch = make("span", "swatch");
+    const swatch = make("span", face.colour ? "swatch" : "swatch bare");
     swatch.style.backgroundColor = face.colour;
     const first = make("td", "n");
     first.append(box, swatch, String(face.number));

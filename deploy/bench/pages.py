@@ -1,11 +1,13 @@
-"""How quick the pages and the 3D part are, and what a session keeps in memory: run by hand, asserts nothing.
+"""``officina bench pages``: how quick the pages and the 3D part are, and what a session keeps in memory.
 
-``python tests/browser/measure_pages.py [--home FOLDER] [--parts reruns,part,result,picking]``: starts the pages and the
-API on a free port (on a copy of a home with runs that are done, if one is given) and prints
+``--home FOLDER --parts reruns,memory,part,result,picking``: starts the pages and the API on a free port (on a copy of a
+home with runs that are done, if one is given) and prints
 
 - reruns: `--sessions` readers over websockets as browsers open them, each on one of the pages people work on, all of
-  which rerun at random about each `--pause` seconds: percentiles from asking to the end of the script; memory a session
-- part: from the choice of a STEP file nobody has seen to the part in 3D, in a browser
+  which rerun at random about each `--pause` seconds: percentiles from asking to the end of the script
+- memory: what the process of the pages grows by while as many readers, one after the other, open the second step of a
+  case or a result and stay; a straight line through it is what one keeps
+- part: from the choice of a STEP file of 20 faces that nobody has seen to the part in 3D, in a browser
 - result: from the click on a run to its 500 000 triangles in 3D, and what of it is whose
 - picking: from a pointer to the face under it on a part of 300 000 triangles
 
@@ -35,13 +37,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from deploy.browser import CHROMIUM, QUIET
+from hub.case import load_yaml
+from hub.client import Client, ClientError
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests")]
-
-from conftest import CHROMIUM, QUIET  # noqa: E402
-
-from hub.case import load_yaml  # noqa: E402
-from hub.client import Client, ClientError  # noqa: E402
 
 
 class Session:
@@ -95,19 +95,38 @@ def prepare(client: Client) -> list[tuple[str, str, str]]:
     return found
 
 
-async def measure(url: str, token: str, pid: int, count: int, seconds: float, pause: float) -> None:
-    pages = prepare(Client(url, token))
-    web = psutil.Process(pid)
-
-    def memory() -> float:
-        return web.memory_info().rss / 1e6
-
-    first = [Session(page, query) for _, page, query in pages]
-    for session in first:  # what is loaded once is not a session's
+async def look_once(url: str, token: str, pages: list[tuple[str, str, str]]) -> None:
+    """What is loaded once is not a session's."""
+    for _, page, query in pages:
+        session = Session(page, query)
         await session.open(url, token)
         await session.socket.close()
     await asyncio.sleep(2)
-    before = memory()
+
+
+async def measure_memory(url: str, token: str, pid: int, count: int) -> None:
+    """Each reader reruns their page twice, as one does who touches something."""
+    web = psutil.Process(pid)
+    pages = [page for page in prepare(Client(url, token)) if page[0] in ("case, step 2", "result")]
+    await look_once(url, token, pages)
+    for name, page, query in pages:
+        sessions, sizes = [], [web.memory_info().rss / 1e6]
+        for _ in range(count):
+            sessions.append(Session(page, query))
+            await sessions[-1].open(url, token)
+            for _ in range(2):
+                await sessions[-1].rerun()
+            await asyncio.sleep(0.2)
+            sizes.append(web.memory_info().rss / 1e6)
+        each = np.polyfit(range(len(sizes)), sizes, 1)[0]
+        print(f"memory, {name:13} {sizes[0]:.0f} MB, {sizes[-1]:.0f} MB with {count} sessions: {each:.1f} MB a session")
+        for session in sessions:
+            await session.socket.close()
+
+
+async def measure(url: str, token: str, count: int, seconds: float, pause: float) -> None:
+    pages = prepare(Client(url, token))
+    await look_once(url, token, pages)
     chosen = [pages[i % len(pages)] for i in range(count)]
     sessions = [Session(page, query) for _, page, query in chosen]
     opened = [await session.open(url, token) for session in sessions]
@@ -120,7 +139,6 @@ async def measure(url: str, token: str, pid: int, count: int, seconds: float, pa
             times.setdefault(name, []).append(await session.rerun())
 
     await asyncio.gather(*(work(s, name) for s, (name, _, _) in zip(sessions, chosen, strict=True)))
-    after = memory()
     everything = sorted(t for found in times.values() for t in found)
 
     def p95(found: list[float]) -> float:
@@ -131,9 +149,6 @@ async def measure(url: str, token: str, pid: int, count: int, seconds: float, pa
     print(f"rerun             median {1e3 * statistics.median(everything):5.0f} ms, p95 {p95(everything):5.0f} ms")
     for name, found in times.items():
         print(f"  {name:15} median {1e3 * statistics.median(found):5.0f} ms, p95 {p95(found):5.0f} ms")
-    print(
-        f"memory            {before:.0f} MB before, {after:.0f} MB after: {(after - before) / count:.1f} MB a session"
-    )
     for session in sessions:
         await session.socket.close()
 
@@ -150,19 +165,20 @@ def logged_in(browser: Browser, url: str, token: str) -> Page:
 
 def measure_part(page: Page, times: int = 3) -> None:
     """Each time a file of another content, so that nothing is known of it."""
-    bracket = (ROOT / "cases" / "bracket" / "bracket.step").read_text()
+    block = (ROOT / "cases" / "manifold" / "manifold.step").read_text()
     took = []
     for n in range(times):
         page.goto("/case")
         page.locator("input[type=file]").first.wait_for(state="attached")
-        content = bracket.replace("ISO-10303-21;", f"ISO-10303-21;\n/* {time.time()} {n} */", 1).encode()
+        page.wait_for_timeout(3000)  # people look for their file meanwhile
+        content = block.replace("ISO-10303-21;", f"ISO-10303-21;\n/* {time.time()} {n} */", 1).encode()
         begun = time.perf_counter()
         page.locator("input[type=file]").first.set_input_files(
             {"name": f"part{n}.step", "mimeType": "model/step", "buffer": content}
         )
         page.locator(".viewer[data-ready='3d']").wait_for(timeout=120_000)
         took.append(time.perf_counter() - begun)
-    print(f"part of 35 faces  {', '.join(f'{t:.2f}' for t in took)} s from the choice of the file to 3D")
+    print(f"part of 20 faces  {', '.join(f'{t:.2f}' for t in took)} s from the choice of the file to 3D")
 
 
 def large_result(file: Path) -> int:
@@ -283,7 +299,7 @@ def measure_picking(page: Page) -> None:
     print(f"                  then one frame drawn by this browser {told['frame']}")
 
 
-PARTS = ("reruns", "part", "result", "picking")
+PARTS = ("reruns", "memory", "part", "result", "picking")
 
 
 def main() -> None:
@@ -310,8 +326,10 @@ def main() -> None:
             token = (home / "secrets" / "token").read_text().strip()
             time.sleep(15)  # what the hub loads ahead of its readers
             if "reruns" in parts:
-                asyncio.run(measure(url, token, web.pid, asked.sessions, asked.seconds, asked.pause))
-            if set(parts) - {"reruns"}:
+                asyncio.run(measure(url, token, asked.sessions, asked.seconds, asked.pause))
+            if "memory" in parts:
+                asyncio.run(measure_memory(url, token, web.pid, asked.sessions))
+            if set(parts) - {"reruns", "memory"}:
                 with sync_playwright() as playwright:
                     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
                     page = logged_in(browser, url, token)
