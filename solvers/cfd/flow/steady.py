@@ -73,9 +73,11 @@ def solve(
         kept = flow.u.x.array.copy(), flow.p.x.array.copy()
         try:
             return Oseen(flow, boundary).solve(tolerance, watch, warm)
-        except StageError:
+        except StageError as stopped:
             if flow.unknowns > DIRECT:
                 raise
+            if flow.part.mesh.comm.rank == 0:
+                print(f"warning: {stopped.message} Newton's method is tried, which takes longer.", flush=True)
             flow.u.x.array[:], flow.p.x.array[:] = kept
     return Newton(flow, boundary, watch).solve(tolerance, warm)
 

@@ -74,26 +74,59 @@ class Open:
 def carried(s, w, u, capacity, conductivity, source, X):  # type: ignore[no-untyped-def]
     """The integrand of the weak form without SUPG: s the value, w the test function, X coordinates in the cell.
 
-    Velocities of Taylor and Hood keep volume against pressures only. The part of a quadratic value beyond a linear one,
-    times the divergence, makes up for it: over all nodes, what leaves less what enters is exact. Constants and linear
-    values see nothing of it.
+    Velocities of Taylor and Hood keep volume against pressures only, which are of one degree less. The part of a value
+    beyond that degree, times the divergence, makes up for it: over all nodes, what leaves less what enters is exact.
+    Values of the lower degree see nothing of it.
     """
     degree = w.ufl_function_space().ufl_element().degree
-    kept = ufl.dot(u, ufl.grad(s)) + (beyond_linear(s, X) * ufl.div(u) if degree == 2 else 0)
+    beyond = beyond_linear(s, X) if degree == 2 else beyond_quadratic(s, X)
+    kept = ufl.dot(u, ufl.grad(s)) + beyond * ufl.div(u)
     return capacity * kept * w + conductivity * ufl.dot(ufl.grad(s), ufl.grad(w)) - source * w
 
 
 def beyond_linear(s, X):  # type: ignore[no-untyped-def]
     """A quadratic value less the linear one that is the same at the corners of a cell. X : coordinates in the cell"""
-    J, dim = ufl.Jacobian(ufl.domain.extract_unique_domain(X)), X.ufl_shape[0]
-    bent = ufl.dot(ufl.grad(ufl.dot(ufl.transpose(J), ufl.grad(s))), J)
-    shares = [1 - sum(X[i] for i in range(dim)), *(X[i] for i in range(dim))]
-    corners = np.vstack([np.zeros(dim), np.eye(dim)])
+    bent, (shares, corners) = _second(s, X), _cell(X)
     found = 0.0
-    for a, b in itertools.combinations(range(dim + 1), 2):
+    for a, b in itertools.combinations(range(len(corners)), 2):
+        found -= shares[a] * shares[b] * _along(bent, corners[a] - corners[b], corners[a] - corners[b]) / 2
+    return found
+
+
+def beyond_quadratic(s, X):  # type: ignore[no-untyped-def]
+    """A cubic value less the quadratic one that is the same at the corners and the middles of the sides of a cell."""
+    J = ufl.Jacobian(ufl.domain.extract_unique_domain(X))
+    third, (shares, corners) = ufl.dot(ufl.grad(_second(s, X)), J), _cell(X)
+    found, side = 0.0, {}
+    for a, b in itertools.combinations(range(len(corners)), 2):
         d = corners[a] - corners[b]
-        along = sum(d[i] * d[j] * bent[i, j] for i in range(dim) for j in range(dim) if d[i] * d[j])
-        found -= shares[a] * shares[b] * along / 2
+        side[a, b] = -_along(third, d, d, d) / 12
+        found += side[a, b] * shares[a] * shares[b] * (shares[a] - shares[b])
+    for a, b, c in itertools.combinations(range(len(corners)), 3):
+        d, e = corners[a] - corners[c], corners[b] - corners[c]
+        face = side[a, b] - 3 * side[a, c] - side[b, c] - _along(third, d, d, e) / 2
+        found += face * shares[a] * shares[b] * shares[c]
+    return found
+
+
+def _second(s, X):  # type: ignore[no-untyped-def]
+    """The second derivatives in the coordinates of the cell."""
+    J = ufl.Jacobian(ufl.domain.extract_unique_domain(X))
+    return ufl.dot(ufl.grad(ufl.dot(ufl.transpose(J), ufl.grad(s))), J)
+
+
+def _cell(X):  # type: ignore[no-untyped-def]
+    """Barycentric coordinates, and the corners of the reference cell."""
+    dim = X.ufl_shape[0]
+    return [1 - sum(X[i] for i in range(dim)), *(X[i] for i in range(dim))], np.vstack([np.zeros(dim), np.eye(dim)])
+
+
+def _along(derivatives, *ways):  # type: ignore[no-untyped-def]
+    """Derivatives of some order along as many ways."""
+    found = 0.0
+    for index in itertools.product(*(np.flatnonzero(way) for way in ways)):
+        weight = np.prod([way[i] for way, i in zip(ways, index, strict=True)])
+        found += float(weight) * derivatives[tuple(int(i) for i in index)]
     return found
 
 
