@@ -55,6 +55,11 @@ def curve(found: Mapping[str, Any], x_title: str) -> None:
          "encoding": {"x": x, "y": {**y, "field": "y"}, "color": colour, "shape": shape, "tooltip": tip}},
     )  # fmt: skip
     words = _("{quantity} over {axis}", quantity=title, axis=x_title)
+    if len(names) == 1:
+        first, last = min(rows, key=lambda row: row["x"]), max(rows, key=lambda row: row["x"])
+        ends = [(figures.number(row["x"]) + f" {x_sign}", row["told"]) for row in (first, last)]
+        (start, at_start), (end, at_end) = ends
+        words += ": " + _("{y} at {x}", y=at_start, x=start.strip()) + ", " + _("{y} at {x}", y=at_end, x=end.strip())
     draw({"data": {"values": rows}, "title": head, "layer": layers, "height": 280}, words)
 
 

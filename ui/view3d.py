@@ -90,6 +90,7 @@ def part(
     listed : whether the list stands below
     """
     said = {
+        "view": _("The part in 3D: arrows turn it, + and − bring it nearer or farther"),
         "whole": _("Whole part"),
         "section": _("Section"),
         "hide": _("Hide picked"),
@@ -124,6 +125,7 @@ def _noted() -> None:
 def result(address: str, key: str, *, link: str = "") -> None:
     """A result in 3D. address : of its ``view3d.bin``; link : views of one name turn together."""
     words = {
+        "view": _("The result in 3D: arrows turn it, + and − bring it nearer or farther"),
         "field": _("Field"),
         "colours": _("Colours"),
         "deformation": _("Deformation"),

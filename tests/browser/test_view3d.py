@@ -124,7 +124,7 @@ def test_keys_turn_the_part_and_a_list_serves_without_a_mouse(pages: Pages) -> N
     expect(page.locator(".viewer[data-ready='3d']")).to_be_visible(timeout=30_000)
     where = "(p) => p.__part.stage.camera.position.toArray()"
     before = page.locator(".part").evaluate(where)
-    page.locator(".part canvas").focus()
+    page.get_by_role("img", name="The part in 3D: arrows turn it").focus()
     page.keyboard.press("ArrowLeft")
     assert page.locator(".part").evaluate(where) != before
     page.get_by_role("checkbox", name="Face 35", exact=False).focus()

@@ -149,6 +149,7 @@ class Part {
       this.root.querySelector(".viewer").dataset.ready = "list";
       return;
     }
+    this.stage.name(data.words.view);
     if (this.address !== data.surface) this.load(data.surface);
     else if (this.mesh) this.dress();
     this.drawTools();

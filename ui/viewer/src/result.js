@@ -40,6 +40,7 @@ class Result {
       this.root.dataset.ready = "none";
       return;
     }
+    this.stage.name(data.words.view);
     if (data.link !== this.link) {
       linked.get(this.link)?.delete(this);
       this.link = data.link;

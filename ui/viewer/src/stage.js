@@ -36,6 +36,7 @@ export class Stage {
     this.renderer.setPixelRatio(software ? 1 : Math.min(2, devicePixelRatio));
     this.canvas = this.renderer.domElement;
     this.canvas.tabIndex = 0;
+    this.canvas.setAttribute("role", "img");
     this.labels = make("div", "labels");
     host.append(this.canvas, this.labels);
     this.scene = new THREE.Scene();
@@ -164,6 +165,11 @@ export class Stage {
       if (down && e.button === 0 && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < 5) act(e);
       down = null;
     });
+  }
+
+  // what somebody hears who does not see it
+  name(words) {
+    this.canvas.setAttribute("aria-label", words);
   }
 
   key(event) {
