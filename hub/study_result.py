@@ -138,7 +138,7 @@ def conclude(
     write_whole(folder / "table.csv", table(result))
     write_whole(folder / "result.json", result.model_dump_json(indent=1))
     plots = folder / "plots"
-    drawn = [("plots", str(folder / "result.json"), study.language, str(plots))]
+    drawn: list[tuple[str, ...]] = [("plots", str(folder / "result.json"), study.language, str(plots))]
     if envelope:
         view = envelope.view.model_dump_json()
         drawn.append(("picture", str(folder / ENVELOPE), view, study.language, str(plots / "envelope.png")))

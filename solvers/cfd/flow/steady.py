@@ -29,8 +29,6 @@ from solvers.cfd.flow.factors import Factors
 QUICK, DIRECT = 25_000, 120_000
 #: Newton steps before a start is given up; growth of the residual over the smallest so far that gives it up.
 STEPS, GROWTH = 15, 1e4
-#: Steps in a time of their own in which the residual must halve.
-PATIENCE = 40
 #: Viscosities of the continuation: first multiple; smallest factor between two.
 FIRST, CLOSEST = 64.0, 1.15
 #: Part of u . n that an outlet holds against what comes back: 1/2 keeps the energy from growing.
@@ -297,8 +295,7 @@ class Newton:
         volume = self.comm.allreduce(fem.assemble_scalar(form(fem.Constant(flow.part.mesh, 1.0) * flow.dx(1))), MPI.SUM)
         speed = self.comm.allreduce(float(np.abs(flow.u.x.array).max(initial=0.0)), MPI.MAX) or 1.0
         dt, last = 5 * (volume / cells) ** (1 / dim) / speed, np.inf
-        goal, since = np.inf, 0
-        for step in range(150):
+        for _ in range(150):
             self._past.x.array[:] = flow.u.x.array
             kept = flow.u.x.array.copy(), flow.p.x.array.copy()
             self._rate.value = 1 / dt
@@ -309,10 +306,6 @@ class Newton:
             self._rate.value = 0.0
             norm, scale = self._norm(self.residual()), self._scale()
             self.watch(self.steps, norm / scale)
-            if norm < goal / 2:
-                goal, since = norm, step
-            if step - since >= PATIENCE:
-                return None
             if not np.isfinite(norm) or norm > 100 * last:
                 self._restore(kept)
                 dt /= 4
