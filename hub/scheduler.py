@@ -165,7 +165,7 @@ def why(
     if name == "CANCELLED":
         return Failure(
             code="killed",
-            message=f"The job was cancelled on {cluster} by somebody else.",
+            message=f"The job was cancelled on {cluster}, not by this hub.",
             hint="Ask the staff of the centre, then run it again.",
         )
     if done and name != "FAILED":

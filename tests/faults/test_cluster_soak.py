@@ -85,6 +85,14 @@ def fresh(attempt: Attempt) -> Attempt:
     return Attempt.create(attempt.folder.with_name(job.name), {}, {}, job)
 
 
+def refused_by_its_node(bench: Bench, name: Handle) -> bool:
+    """Whether a node cancelled the job for its number: a controller that was killed gives numbers again, and a node
+    that could not tell it of the end of the first job of a number takes no second one."""
+    number = bench.executor.record(name).id.partition("_")[0]
+    logs = [(bench.machine.folder / "log" / f"{node}.log").read_text("utf-8", "replace") for node in ("n1", "n2")]
+    return any(f"Could not launch job {number} and not able to requeue it" in log for log in logs)
+
+
 def test_random_schedules_of_faults(one_machine: OneMachine, tmp_path: Path) -> None:
     seed = int(os.environ.get("OFFICINA_SEED", "5"))
     dice, bench = random.Random(seed), Bench(one_machine, tmp_path)
@@ -140,4 +148,6 @@ def test_random_schedules_of_faults(one_machine: OneMachine, tmp_path: Path) -> 
         else:
             assert isinstance(outcome, Failure), about
             codes = {"diverged"} if not p.good else set[str]()
+            if refused_by_its_node(bench, Handle(p.attempt.job().name)):
+                codes |= {"killed"}
             assert outcome.code in codes | ({"cancelled"} if p.cancel is not None else set()), about

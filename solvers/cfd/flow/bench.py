@@ -110,7 +110,7 @@ PROBLEMS = {
     "3D-1Z": Problem(
         Channel(2.5, 0.5, 0.45, deep=True),
         {"cd": (6.18533, 3e-3), "cl": (0.009401, 3e-2)},
-        (Ours(0.02, 0.14), Ours(0.014, 0.14), Ours(0.01, 0.12)),
+        (Ours(0.02, 0.14), Ours(0.014, 0.14), Ours(0.01, 0.12), Ours(0.008, 0.12), Ours(0.0065, 0.1)),
         (Theirs(5), Theirs(7), Theirs(10)),
         2,
     ),
