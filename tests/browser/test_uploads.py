@@ -58,6 +58,7 @@ def test_half_a_part_is_refused_and_the_whole_one_takes_its_place(pages: Pages, 
     pages.upload(half)
     refused = page.locator("[data-testid=stAlert]", has_text="A STEP file that breaks off before its end")
     expect(refused).to_contain_text("Send it again")
+    pages.settled()
     expect(page.get_by_role("button", name="Next")).to_be_disabled()
     pages.shot("upload-half")
     page.get_by_role("radio", name="Italiano").click()
@@ -67,4 +68,5 @@ def test_half_a_part_is_refused_and_the_whole_one_takes_its_place(pages: Pages, 
     pages.press("Another file")
     page.locator("input[type=file]").first.set_input_files(BRACKET)
     expect(page.get_by_text("Nothing is wrong with this part.")).to_be_visible(timeout=120_000)
+    pages.settled()  # until then the buttons of the half one may still stand below
     expect(page.get_by_role("button", name="Next")).to_be_enabled()
