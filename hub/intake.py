@@ -202,12 +202,13 @@ _OF_WALLS = {
 def open_questions(verdict: GeometryVerdict, geometry: Geometry, domain: str = "part") -> list[Problem]:
     """The problems of a verdict without the questions that a case has answered.
 
-    domain : kind of the domain (hub.case.Domain); walls need no inside, so that a skin with gaps is only warned of
+    domain : kind of the domain (hub.case.Domain); walls need no inside, so that a skin with gaps is only warned of;
+        to the fluid inside it is all one how parts that touch are joined
     """
     answered = {
         "unit-unknown": geometry.unit is not None,
         "size-implausible": geometry.size_confirmed,
-        "contacts": geometry.contacts is not None,
+        "contacts": geometry.contacts is not None or domain == "inside",
     }
     left = [p for p in verdict.problems if not (p.severity == "question" and answered.get(p.code, False))]
     if domain != "walls":

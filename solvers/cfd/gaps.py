@@ -7,25 +7,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from hub.figures import Figures
+from hub.meshfile import cells_across
 from hub.result import Words
 from hub.solver import Condition, StageError
-from solvers.cfd.flow.conditions import Slip, Symmetry
 
-#: Cells across a gap that carry its parabola and a little more; below the second there is one cell, wall to wall.
-FEW, HOPELESS = 3.0, 1.3
+#: Part of the cells that are enough (hub.meshfile.cells_across) below which there is one cell, wall to wall.
+HOPELESS = 0.43
 
 
 def judge(numbers: dict[str, Any], conditions: Iterable[Condition]) -> Words | None:
     """A word about a gap with too few cells, with the size to choose; None without one.
 
-    numbers : of the mesh. A plane of symmetry cuts gaps in half, and which ones nobody counted: half as many will do.
-    Raises StageError where nothing could be learned from the flow.
+    numbers : of the mesh. Raises StageError where nothing could be learned from the flow.
     """
-    gap = numbers.get("across_gaps")
-    share = 0.5 if any(isinstance(c, (Symmetry, Slip)) for c in conditions) else 1.0
-    if not gap or gap["cells"] >= FEW * share:
+    gap, enough = numbers.get("across_gaps"), cells_across(str(c.kind) for c in conditions)
+    if not gap or gap["cells"] >= enough:
         return None
-    wanted = gap["gap"] / (FEW * share)
+    wanted = gap["gap"] / enough
     digit = 10.0 ** (math.floor(math.log10(wanted)) - 1)
     wanted = math.floor(wanted / digit) * digit  # rounded to two digits, downwards
     said = []
@@ -33,7 +31,7 @@ def judge(numbers: dict[str, Any], conditions: Iterable[Condition]) -> Words | N
         cells = figures.number(gap["cells"], digits=2)
         said.append((cells, figures.length(gap["gap"]), figures.point(gap["at"]), figures.length(wanted)))
     en, it = said
-    if gap["cells"] < HOPELESS * share:
+    if gap["cells"] < HOPELESS * enough:
         raise StageError(
             "gap-not-meshed",
             f"Cells across the gap of {en[1]} near {en[2]}: {en[0]}. Nothing could be learned about the flow in it.",

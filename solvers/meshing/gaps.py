@@ -15,9 +15,6 @@ from solvers.meshing.layers import inward, segments_met, wet_cells
 
 #: Rays that look across the domain, and places on each where the size of cells is looked at.
 RAYS, PLACES = 400, 24
-#: With fewer cells across a gap than this the flow in it is not resolved (a parabola needs four linear pieces to pass
-#: 94 % of its flow).
-FEW = 4.0
 
 
 def across(mesh: MeshFile, wet: Collection[int]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 import hub
 from hub.case import Around, Case, Inside, Material, Mesh, Plane, Refinement, Walls, read
 from hub.intake import GeometryVerdict, inspect, open_questions
-from hub.meshfile import MeshFile
+from hub.meshfile import MeshFile, cells_across
 from hub.problem import Refused
 from hub.runfolder import Attempt, write_whole
 from hub.selection import resolve_all
@@ -109,11 +109,12 @@ def build(
             ]
     if fluids and len(made.cells):
         made.numbers["across_gaps"] = narrowest = gaps.across(made, fluids)
-        if narrowest and narrowest["cells"] < gaps.FEW:
+        enough = cells_across(str(c.get("kind")) for c in case.conditions)
+        if narrowest and narrowest["cells"] < enough:
             at = ", ".join(f"{c * 1e3 + 0.0:.4g}" for c in narrowest["at"])
             print(
                 f"warning: only {narrowest['cells']:.1f} cells across the gap of {narrowest['gap'] * 1e3:.3g} mm near "
-                f"{at} mm: choose a size of at most {narrowest['gap'] / gaps.FEW * 1e3:.2g} mm there",
+                f"{at} mm: choose a size of at most {narrowest['gap'] / enough * 1e3:.2g} mm there",
                 flush=True,
             )
     return made
@@ -161,8 +162,10 @@ def _meshed(
 
     factor, _ = scale(geometry, kind, case.geometry.unit)
     with cad.session(threads=threads or len(os.sched_getaffinity(0))):
-        # grains meet whole bodies, which may move; everything else shares the faces where bodies touch
+        # grains meet whole bodies, which may move; everything else shares the faces where bodies touch, and between
+        # bodies that touch no fluid passes, however they are joined
         bonded = case.geometry.contacts == "bonded" and not isinstance(case.domain, Walls)
+        bonded = bonded or isinstance(case.domain, Inside)
         parts = tetmesh.prepare(geometry, kind, bonded=bonded)
         how: Any = {"known": verdict.faces, "progress": progress, "left": left}
         match case.domain:

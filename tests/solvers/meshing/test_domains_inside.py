@@ -116,3 +116,24 @@ def test_a_hole_in_a_round_wall_is_closed_too(tmp_path: Path) -> None:
     assert drum * 1e-9 < mesh.numbers["volume"] < (drum + math.pi * 36 * 6) * 1e-9
     (lid,) = mesh.selections["skin"]
     assert mesh.faces[lid]["area"] == pytest.approx(math.pi * 36e-6, rel=0.05), "the lid bulges with the tube"
+
+
+@pytest.mark.parametrize("contacts", [{}, {"contacts": "separate"}, {"contacts": "bonded"}])
+def test_what_touches_a_body_all_around_closes_its_hole(tmp_path: Path, contacts: dict[str, str]) -> None:
+    """A pin through a bored block, as the stem of a valve: it takes its room, and nothing leaks along it."""
+    file = drawn(tmp_path / "pin.step", (
+        "cad.cut([(3, cad.addBox(0, 0, 0, 60, 40, 40))], [(3, cad.addCylinder(-1, 20, 20, 62, 0, 0, 8)), "
+        "(3, cad.addCylinder(30, 20, 20, 0, 0, 30, 4))]); cad.addCylinder(30, 20, 17, 0, 0, 30, 4)"
+    ))  # fmt: skip
+    picked = {name: PICKED[name] for name in ("in", "out")} | {"tip": {"type": "plane", "area": "50.265 mm2"}}
+    picked["tip"] |= {"normal": "-z"}
+    question = case(file, geometry=contacts, selections=picked, domain={"kind": "inside", "openings": ["in", "out"]},
+                    mesh={"fineness": "coarse"})  # fmt: skip
+    mesh, _ = made(file, question)
+    sound(mesh)
+    r = (np.arange(2000) + 0.5) / 2000 * 4
+    t = np.linspace(0, 2 * math.pi, 1001)[:-1]
+    height = 3 + np.sqrt(64 - (r[:, None] * np.sin(t)) ** 2)
+    pin = float((height * r[:, None]).sum() * (4 / 2000) * (2 * math.pi / 1000))
+    assert mesh.numbers["cad_volume"] == pytest.approx((64 * math.pi * 60 - pin) * 1e-9, rel=1e-5)
+    assert sum(mesh.faces[i]["area"] for i in mesh.selections["tip"]) == pytest.approx(16e-6 * math.pi)
