@@ -109,7 +109,7 @@ def build(
             ]
     if fluids and len(made.cells):
         made.numbers["across_gaps"] = narrowest = gaps.across(made, fluids)
-        enough = cells_across(str(c.get("kind")) for c in case.conditions)
+        enough = cells_across(c.kind for c in case.conditions)
         if narrowest and narrowest["cells"] < enough:
             at = ", ".join(f"{c * 1e3 + 0.0:.4g}" for c in narrowest["at"])
             print(
