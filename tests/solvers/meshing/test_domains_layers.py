@@ -49,6 +49,22 @@ def test_a_ring_of_triangles_has_the_heights_asked_for(tmp_path: Path, order: in
     assert mesh.numbers["across_gaps"]["cells"] > 4
 
 
+@pytest.mark.parametrize(("kind", "told"), [("wall", True), ("symmetry", False)])
+def test_few_cells_across_a_gap_are_warned_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str, told: bool
+) -> None:
+    """Two cells; behind a plane of symmetry they count twice."""
+    file = drawn(tmp_path / "channel.step", "cad.addBox(0, 0, 0, 220, 41, 5)")
+    question = case(
+        file, bodies=[{"material": WATER}], domain={"kind": "plane", "face": "front"},
+        selections={"front": {"type": "plane", "normal": "z"}, "bottom": {"type": "plane", "normal": "-y"}},
+        conditions=[{"kind": kind, "on": "bottom"}], mesh={"size": "20 mm"},
+    )  # fmt: skip
+    mesh, _ = made(file, question)
+    assert 1.5 <= mesh.numbers["across_gaps"]["cells"] < 3
+    assert ("choose a size of at most 14 mm" in capfd.readouterr().out) is told
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_prisms_in_a_pipe_end_flat_on_its_ends(tmp_path: Path, order: int) -> None:
     file = drawn(tmp_path / "pipe.step", "cad.addCylinder(0, 0, 0, 60, 0, 0, 10)")
