@@ -1,4 +1,4 @@
-"""``python -m solvers.cfd.flow.bench [--full] [--only 2D-1 ...]``: the DFG cylinder by OpenFOAM and by Officina.
+"""``python -m solvers.cfd.flow.bench [--only 2D-1 ...]``: the DFG cylinder by OpenFOAM and by Officina.
 
 Each program solves the same problem on its own meshes, from coarse to fine: OpenFOAM on hexahedra graded by hand,
 with simpleFoam (SIMPLEC), icoFoam or pimpleFoam (PISO, BDF2), Officina on triangles and tetrahedra from gmsh. Printed
@@ -45,7 +45,6 @@ class Ours:
     far: float
     degree: int = 2
     dt: float | None = None
-    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ class Theirs:
     fineness: int
     dt: float | None = None
     name: str = ""
-    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,14 +94,15 @@ PROBLEMS = {
         Channel(2.2, 0.2, 1.5, until=8.0),
         {"cd": (2.950921575, 5e-4), "cl": (0.47795, 1e-2), "dp": (-0.1116, 5e-3)},
         (
-            Ours(0.015, 0.05, dt=0.01),
             Ours(0.01, 0.04, dt=0.005),
-            Ours(0.01, 0.04, 3, dt=0.0025, full=True),
+            Ours(0.02, 0.08, 3, dt=0.01),
+            Ours(0.02, 0.08, 3, dt=0.005),
+            Ours(0.014, 0.05, 3, dt=0.0025),
         ),
         (
             Theirs(8, dt=0.0025),
             Theirs(8, dt=0.0025, name="icoFoam"),
-            Theirs(13, dt=0.0015, name="icoFoam", full=True),
+            Theirs(13, dt=0.0015, name="icoFoam"),
         ),
         5,
     ),
@@ -246,7 +245,7 @@ def openfoam(problem: Problem, how: Theirs, folder: Path) -> Measured:
     return Measured(f"OpenFOAM {run.name}", values, run.mesh_seconds, run.seconds, worst(problem, values))
 
 
-def compare(name: str, folder: Path, *, full: bool, rival: bool) -> dict[str, Any]:
+def compare(name: str, folder: Path, *, rival: bool) -> dict[str, Any]:
     """Every run of one benchmark; prints and returns the figures."""
     problem = PROBLEMS[name]
     head = "".join(f"{q:>10}" for q in problem.references)
@@ -254,13 +253,11 @@ def compare(name: str, folder: Path, *, full: bool, rival: bool) -> dict[str, An
     ours, theirs = [], []
     if rival:
         for how in problem.theirs:
-            if full or not how.full:
-                theirs.append(openfoam(problem, how, folder))
-                _print(problem, theirs[-1])
+            theirs.append(openfoam(problem, how, folder))
+            _print(problem, theirs[-1])
     for one in problem.ours:
-        if full or not one.full:
-            ours.append(officina(problem, one))
-            _print(problem, ours[-1])
+        ours.append(officina(problem, one))
+        _print(problem, ours[-1])
     figures: dict[str, Any] = {"officina": [vars(m) for m in ours], "openfoam": [vars(m) for m in theirs]}
     if theirs:
         best = min(theirs, key=lambda m: m.worst)
@@ -283,7 +280,6 @@ def _print(problem: Problem, m: Measured) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="officina bench flow", description="OpenFOAM and Officina, error over time.")
-    parser.add_argument("--full", action="store_true", help="finer meshes as well: about ten minutes")
     parser.add_argument("--only", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS), metavar="NAME")
     parser.add_argument("--without-openfoam", action="store_true", help="time Officina only")
     given = parser.parse_args()
@@ -297,10 +293,10 @@ def main() -> int:
         for name in given.only:
             problem = PROBLEMS[name]
             short = Channel(**{**vars(problem.channel), "until": 0.05 if problem.channel.until else 0.0})
-            for degree in {how.degree for how in problem.ours if given.full or not how.full}:
+            for degree in {how.degree for how in problem.ours}:
                 # what is compiled once in the life of an installation is compiled before
                 officina(Problem(short, problem.references, (), (), 1), Ours(0.03, 0.2, degree, 0.01))
-            figures[name] = compare(name, Path(folder) / name, full=given.full, rival=rival)
+            figures[name] = compare(name, Path(folder) / name, rival=rival)
     print(json.dumps({"cores": os.cpu_count(), "figures": figures}))
     return 0
 

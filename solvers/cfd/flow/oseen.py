@@ -167,7 +167,7 @@ class Oseen:
         if not self._creeping:
             right += self._Fp.times(self._laplace.inverse(r)[:, None])
         x = self._inverse_mass * right
-        cg(self._Mp.times, self._inverse_mass, right, x, self.comm, tolerance=0.0, limit=4)
+        cg(self._Mp.times, lambda r: self._inverse_mass * r, right, x, self.comm, tolerance=0.0, limit=4)
         return x[:, 0] + (self._drag + self._damping) * self._dragged.inverse(r)
 
     # --- linear and nonlinear iterations ---

@@ -321,7 +321,7 @@ def bicgstab(
 
 def cg(
     apply: Callable[[Reals], Reals],
-    scale: Reals,
+    precondition: Callable[[Reals], Reals],
     b: Reals,
     x: Reals,
     comm: MPI.Intracomm,
@@ -329,9 +329,9 @@ def cg(
     tolerance: float,
     limit: int = 200,
 ) -> int:
-    """The same for symmetric matrices by conjugate gradients. scale : inverse of the diagonal, (own, 1)"""
+    """The same for symmetric matrices by conjugate gradients."""
     r = b - apply(x)
-    z = scale * r
+    z = precondition(r)
     rz, rr = dots(comm, (r, z), (r, r))
     p = z
     for i in range(limit):
@@ -341,7 +341,7 @@ def cg(
         alpha = rz / dots(comm, (p, q))[0]
         x += alpha * p
         r -= alpha * q
-        z = scale * r
+        z = precondition(r)
         new, rr = dots(comm, (r, z), (r, r))
         p = z + new / rz * p
         rz = new

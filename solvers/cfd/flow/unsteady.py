@@ -6,11 +6,12 @@ pressure, less nu div u, which keeps the order up to walls.
 
 The pressure change obeys the product of the discrete divergence, the inverse mass matrix and the discrete gradient, in
 which outlets hold pressures weakly: then what flows in flows out. It is solved by conjugate gradients, whose
-preconditioner is the Laplacian with outlets held by Nitsche's method: the first iteration is the usual projection, and
-more are made until the net flow is gone.
+preconditioner is the Laplacian with outlets held by Nitsche's method: the first iteration is the usual projection. The
+net flow, whose pressure is a constant, is taken out of every iterate by deflation, so that one or two iterations do.
 
 Methods: J.-L. Guermond, P. Minev, J. Shen, Comput. Methods Appl. Mech. Eng. 195 (2006) 6011-6045; P. M. Gresho,
-S. T. Chan, Int. J. Numer. Meth. Fluids 11 (1990) 621-659; J. Nitsche, Abh. Math. Sem. Hamburg 36 (1971) 9-15.
+S. T. Chan, Int. J. Numer. Meth. Fluids 11 (1990) 621-659; J. Nitsche, Abh. Math. Sem. Hamburg 36 (1971) 9-15;
+R. A. Nicolaides, SIAM J. Numer. Anal. 24 (1987) 355-365 (deflation).
 Wall-adapting eddy viscosity: F. Nicoud, F. Ducros, Flow Turbul. Combust. 62 (1999) 183-200.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numba
@@ -45,8 +47,10 @@ GROWTH, OVER = 2.0, 1.5
 FASTER, SAME = 1.15, 1.05
 #: Rejections in a row that end the run.
 REJECTIONS = 12
-#: What a step may lose or win, as part of the largest flow so far; iterations on the pressure change to get there.
-NET, PROJECTIONS = 1e-7, 60
+#: Of what a step's velocity loses and wins in places, what is left where the net flow is nought; iterations to there.
+LEFT, PROJECTIONS = 0.1, 60
+#: Relative residual of the accelerations that pressures give, which is their relative error.
+ACCELERATION = 1e-5
 #: Of Nitsche's method, over the square of the velocity's degree and one: as stiff as the discrete divergence there.
 PENALTY = 4 / 3
 #: Of the wall-adapting eddy viscosity.
@@ -148,8 +152,8 @@ class March:
         self._fixed = np.zeros(self._nodes, dtype=bool)
         self._fixed[boundary.held] = True
         self._work = Block(flow.S, dim)
-        diagonal = self._factors.diagonal
-        self._inverse_mass = 1.0 / self._M.data[diagonal][:, None]
+        self._mass = Factors(self._M)
+        self._mass.factorise(self._M.data, self._fixed)
         self._laplace = self._pressure_solver(q, z, low)
         on = np.flatnonzero(self._Mp.columns == np.repeat(np.arange(self._Mp.own), np.diff(self._Mp.rows)))
         self._inverse_pressure_mass = 1.0 / self._Mp.data[on][:, None]
@@ -377,7 +381,7 @@ class March:
         residual = self._release(b - self._A.times(new))
         scale = float(np.sqrt(self.comm.allreduce(float(np.vdot(b, b)), MPI.SUM)))
         x = np.zeros_like(residual)
-        precondition = self._precondition
+        precondition = self._preconditioned(self._factors)
         tolerance = max(TOLERANCE * scale, 1e-300)
         n = bicgstab(self._applied(self._A), precondition, residual, x, self.comm, tolerance=tolerance)
         # factors of an earlier matrix serve while they are good
@@ -388,10 +392,13 @@ class March:
         new += self._work.update()
         return n
 
-    def _precondition(self, r: Reals) -> Reals:
-        y = np.empty_like(r)
-        self._factors.solve(r, y)
-        return self._release(y) if len(self.boundary.slipping) else y
+    def _preconditioned(self, factors: Factors) -> Callable[[Reals], Reals]:
+        def precondition(r: Reals) -> Reals:
+            y = np.empty_like(r)
+            factors.solve(r, y)
+            return self._release(y) if len(self.boundary.slipping) else y
+
+        return precondition
 
     def _project(self, new: Reals, rises: Reals, a: float) -> Reals | None:
         """Makes `new` lose no mass; the pressure change that does it, (nodes of the pressure,) over density.
@@ -403,11 +410,14 @@ class March:
             lift, moved = self._lift(int(i))
             phi += rises[i] * lift
             new += rises[i] / a * moved
-        limit = a * NET * max(self.control.passed, self._passing(new)[1])
-        r, along, last = -a * self._divergence.collect(new), np.zeros_like(phi), 1.0
+        r = -a * self._divergence.collect(new)
         if self.boundary.closed:
             # what tables leave of a net flow is taken up at one node
             r[self._pinned] -= self.comm.allreduce(float(r.sum()), MPI.SUM)
+        limit = LEFT**2 * dots(self.comm, (r, r))[0]
+        self._level_out(r, phi, new, a)
+        along, driven, last = np.zeros_like(phi), np.zeros_like(new), np.inf
+        self._projections = 0
         for i in range(1, PROJECTIONS + 1):
             z = self._laplace_solved(r)
             if z is None:
@@ -415,20 +425,41 @@ class March:
             (rz,) = dots(self.comm, (r, z[: len(r)]))
             if rz == 0.0:
                 break
-            along = z + (rz / last if i > 1 else 0.0) * along
-            last = rz
-            moved = self._driven(along)
-            s = self._divergence.collect(moved)
+            moved = self._driven(z)
+            if not self.boundary.closed:
+                level, lost, total = self._level
+                part = dots(self.comm, (lost, z[: len(r)]))[0] / total
+                z -= part
+                moved -= part * level
+            along, driven, last = z + rz / last * along, moved + rz / last * driven, rz
+            s = self._divergence.collect(driven)
             c = rz / dots(self.comm, (along[: len(s)], s))[0]
             phi += c * along
-            new += c / a * moved
+            new += c / a * driven
             r -= c * s
             self._projections = i
-            if abs(self.comm.allreduce(float(r.sum()), MPI.SUM)) <= limit:
+            if dots(self.comm, (r, r))[0] <= limit:
                 break
         else:
             return None
+        self._level_out(r, phi, new, a)
         return phi
+
+    @cached_property
+    def _level(self) -> tuple[Reals, Reals, float]:
+        """What a pressure over density of one everywhere drives, what that loses, and its sum."""
+        driven = self._driven(np.ones(len(self.flow.p.x.array)))
+        lost = self._divergence.collect(driven)
+        return driven, lost, float(self.comm.allreduce(float(lost.sum()), MPI.SUM))
+
+    def _level_out(self, r: Reals, phi: Reals, new: Reals, a: float) -> None:
+        """Takes the net flow out of what is left, by a constant pressure, in place."""
+        if not self.boundary.closed:
+            driven, lost, total = self._level
+            c = self.comm.allreduce(float(r.sum()), MPI.SUM) / total
+            phi += c
+            new += c / a * driven
+            r -= c * lost
 
     def _lift(self, i: int) -> tuple[Reals, Reals]:
         """Of one outlet's pressure over density: a pressure (nodes of the pressure,), and what both drive."""
@@ -468,7 +499,7 @@ class March:
         b = self._release(self._pressure.spread(p) + load)
         x = np.zeros_like(b)
         scale = float(np.sqrt(self.comm.allreduce(float(np.vdot(b, b)), MPI.SUM)))
-        cg(self._applied(self._M), self._inverse_mass, b, x, self.comm, tolerance=TOLERANCE * scale)
+        cg(self._applied(self._M), self._preconditioned(self._mass), b, x, self.comm, tolerance=ACCELERATION * scale)
         self._work.array[: self._own] = x
         return self._work.update().copy()
 
@@ -477,7 +508,8 @@ class March:
         x = np.zeros((len(b), 1))
 
         scale = float(np.sqrt(self.comm.allreduce(float(b @ b), MPI.SUM)))
-        cg(self._Mp.times, self._inverse_pressure_mass, b[:, None].copy(), x, self.comm, tolerance=TOLERANCE * scale)
+        scaled, tolerance = lambda r: self._inverse_pressure_mass * r, ACCELERATION * scale
+        cg(self._Mp.times, scaled, b[:, None].copy(), x, self.comm, tolerance=tolerance)
         self._scalar.array[: len(b)] = x
         return self._scalar.update()[:, 0].copy()
 
