@@ -28,12 +28,14 @@ from petsc4py import PETSc
 
 from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary, Inlet, Outlet
-from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg
+from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg, dots, total
 from solvers.cfd.flow.state import form
 from solvers.cfd.flow.steady import BACKFLOW, DIRECT, Convergence, Watch, least
 
 #: What a linear solve must take off its residual, and its most iterations.
 INNER, LIMIT, RESTART = 0.1, 300, 60
+#: How much smaller a vector may become where it is made orthogonal to others once.
+CANCELLED = 0.01
 #: Steps that Anderson's acceleration looks back on; steps before the iteration is given up.
 DEPTH, STEPS = 5, 120
 #: Growth of the residual over the best so far that calls for damping.
@@ -134,7 +136,7 @@ class Oseen:
         return x[:size].reshape(-1, self.flow.dim), x[size:]
 
     def _dot(self, *pairs: tuple[Reals, Reals]) -> Reals:
-        return np.asarray(self.comm.allreduce(np.array([a @ b for a, b in pairs]), MPI.SUM))
+        return dots(self.comm, *pairs)
 
     def _release(self, r: Reals) -> Reals:
         work = self._u.array
@@ -176,32 +178,34 @@ class Oseen:
         """A correction x with |b - A x| < reduction |b|, and whether that was reached."""
         x, start = np.zeros_like(b), float(np.sqrt(self._dot((b, b))[0]))
         r, done = b.copy(), 0
+        V, Z = np.empty((RESTART + 1, len(b))), np.empty((RESTART, len(b)))
         while done < LIMIT:
             beta = float(np.sqrt(self._dot((r, r))[0]))
             if beta <= reduction * start:
                 return x, True
-            V, Z, H = [r / beta], [], np.zeros((RESTART + 1, RESTART))
+            V[0], H = r / beta, np.zeros((RESTART + 1, RESTART))
             g = np.zeros(RESTART + 1)
             g[0] = beta
             for j in range(RESTART):
-                Z.append(self._precondition(V[j]))
+                Z[j] = self._precondition(V[j])
                 w = self._apply(Z[j])
-                # twice is enough: orthogonal to the last digits with two messages a step
+                # once and in one message, and again only where that cancels digits
                 for _ in range(2):
-                    h = self._dot(*((v, w) for v in V))
-                    for v, c in zip(V, h, strict=True):
-                        w -= c * v
+                    *h, ww = total(self.comm, np.append(V[: j + 1] @ w, w @ w))
+                    w -= h @ V[: j + 1]
                     H[: j + 1, j] += h
-                H[j + 1, j] = float(np.sqrt(self._dot((w, w))[0]))
+                    rest = ww - np.dot(h, h)
+                    if rest > CANCELLED**2 * ww:
+                        break
+                H[j + 1, j] = np.sqrt(max(rest, 0.0))
                 done += 1
                 y, *_ = np.linalg.lstsq(H[: j + 2, : j + 1], g[: j + 2], rcond=None)
                 left = float(np.linalg.norm(g[: j + 2] - H[: j + 2, : j + 1] @ y))
                 if left <= reduction * start or H[j + 1, j] < 1e-14 * beta or done >= LIMIT or j == RESTART - 1:
                     break
-                V.append(w / H[j + 1, j])
-            for c, z in zip(y, Z, strict=True):
-                x += c * z
-            self.krylov += len(Z)
+                V[j + 1] = w / H[j + 1, j]
+            x += y @ Z[: len(y)]
+            self.krylov += len(y)
             if left <= reduction * start:
                 return x, True
             r = b - self._apply(x)

@@ -1,7 +1,9 @@
 """Sparse matrices between scalar spaces that act on all components of a velocity at once.
 
 The components share their matrix: it is assembled and read from memory once for all of them. Rows are those a rank
-owns, columns may be ghosts; ILU(0) is that of the block a rank owns.
+owns, columns may be ghosts; ILU(0) is that of the block a rank owns, or of one that overlaps the others' by a layer.
+
+X.-C. Cai, M. Sarkis, SIAM J. Sci. Comput. 21 (1999) 792-797 (restricted additive Schwarz).
 """
 
 from __future__ import annotations
@@ -133,7 +135,7 @@ class _Incoming:
     """What other ranks own of a vector and a matrix needs: more than the ghosts of the nodes of a rank's cells."""
 
     def __init__(self, index_map: Any, own: int) -> None:
-        self._map, self._own, self._alone = index_map, own, index_map.comm.size == 1
+        self.map, self._own, self._alone = index_map, own, index_map.comm.size == 1
         self._vectors: dict[int, la.Vector] = {}
 
     def __call__(self, x: Reals) -> Reals:
@@ -142,7 +144,7 @@ class _Incoming:
             return x
         width = x.shape[1]
         if width not in self._vectors:
-            self._vectors[width] = la.vector(self._map, bs=width, dtype=np.float64)
+            self._vectors[width] = la.vector(self.map, bs=width, dtype=np.float64)
         vector = self._vectors[width]
         array = vector.array.reshape(-1, width)
         array[: self._own] = x[: self._own]
@@ -205,34 +207,82 @@ class Coupling:
         return y
 
 
-class Factors:
-    """ILU(0) of the block of a square matrix that this rank owns, with some nodes held.
+class _Layer:
+    """The rows of a square matrix that this rank's rows refer to and other ranks own, as far as both know. Collective.
 
+    starts, columns : compressed rows, one a ghost column of the matrix, in local numbers
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        known, own = matrix.incoming.map, matrix.own
+        self._comm, first, ghosts = known.comm, known.local_range[0], known.ghosts
+        here = np.concatenate([np.arange(first, first + own), ghosts])
+        where = [np.flatnonzero(known.owners == rank) for rank in range(self._comm.size)]
+        asked = self._comm.alltoall([ghosts[rows] for rows in where])
+        self._sent = [_entries(matrix.rows, rows - first) for rows in asked]
+        got = self._comm.alltoall([
+            (np.diff(matrix.rows)[rows - first], here[matrix.columns[entries]])
+            for rows, entries in zip(asked, self._sent, strict=True)
+        ])  # fmt: skip
+        row = np.concatenate([np.repeat(rows, lengths) for rows, (lengths, _) in zip(where, got, strict=True)])
+        column = np.concatenate([columns for _, columns in got])
+        by_number = np.argsort(here)
+        at = np.minimum(np.searchsorted(here, column, sorter=by_number), len(here) - 1)
+        local = by_number[at]
+        kept = np.flatnonzero(here[local] == column)
+        self._kept = kept[np.lexsort((local[kept], row[kept]))]
+        self.columns = local[self._kept].astype(np.int32)
+        self.starts = np.append(0, np.cumsum(np.bincount(row[kept], minlength=len(ghosts))))
+
+    def values(self, data: Reals) -> Reals:
+        """(entries,) of the rows, from this rank's part of the matrix."""
+        return np.concatenate(self._comm.alltoall([data[entries] for entries in self._sent]))[self._kept]
+
+
+def _entries(starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Places of what compressed rows hold, row by row."""
+    return np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(starts[i], starts[i + 1]) for i in rows)])
+
+
+class Factors:
+    """ILU(0) of the block of a square matrix that this rank owns, with some nodes held. Collective.
+
+    overlap : whether the block reaches one layer into those of other ranks, which costs its symmetry
     fixed : (nodes with ghosts,) True where the row is that of the identity
     whole : whether the block is factorised completely instead, which takes much more memory
     """
 
-    def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
-        self.row = np.repeat(np.arange(matrix.own), np.diff(matrix.rows))
-        on = np.flatnonzero(matrix.columns == self.row)
-        assert len(on) == matrix.own
+    def __init__(self, matrix: Matrix, *, overlap: bool = True) -> None:
+        self.matrix, self.rows, self.columns, self._layer = matrix, matrix.rows, matrix.columns, None
+        if overlap and matrix.incoming.map.comm.size > 1:
+            self._layer = _Layer(matrix)
+            self.rows = np.concatenate([matrix.rows, matrix.rows[-1] + self._layer.starts[1:]]).astype(
+                matrix.rows.dtype
+            )
+            self.columns = np.concatenate([matrix.columns, self._layer.columns])
+        self.size = len(self.rows) - 1
+        self._row = np.repeat(np.arange(self.size), np.diff(self.rows))
+        on = np.flatnonzero(self.columns == self._row)
+        assert len(on) == self.size
         self.diagonal = on.astype(np.int64)
-        self.data = np.empty_like(matrix.data)
+        self.data, self._work = np.empty(len(self.columns)), np.empty((self.size, 0))
         self.whole, self._exact, self._block = False, factors.Factors(), None
 
     def factorise(self, data: Reals, fixed: np.ndarray) -> None:
-        rows, columns = self.matrix.rows, self.matrix.columns
-        self.data[:] = data
-        out = fixed[self.row] | np.append(fixed[: self.matrix.own], False)[np.minimum(columns, self.matrix.own)]
-        self.data[out] = 0.0
-        held = np.flatnonzero(fixed[: self.matrix.own])
-        self.data[self.diagonal[held]] = 1.0
+        rows, columns, size = self.rows, self.columns, self.size
+        self.data[: len(data)] = data
+        held = np.zeros(self.size + 1, dtype=bool)  # and one column that is none of the block's
+        held[: self.matrix.own] = fixed[: self.matrix.own]
+        if self._layer is not None:
+            self.data[len(data) :] = self._layer.values(data)
+            held[:size] = self.matrix.incoming(fixed[:, None].astype(float))[:, 0] > 0
+        self.data[held[self._row] | held[np.minimum(columns, size)]] = 0.0
+        self.data[self.diagonal[held[:size]]] = 1.0
         if not self.whole:
-            _factorise(rows, columns, self.data, self.diagonal, self.matrix.own)
+            _factorise(rows, columns, self.data, self.diagonal, size)
             return
-        size, inside = self.matrix.own, columns < self.matrix.own
-        starts = np.append(0, np.cumsum(np.bincount(self.row[inside], minlength=size))).astype(np.int32)
+        inside = columns < size
+        starts = np.append(0, np.cumsum(np.bincount(self._row[inside], minlength=size))).astype(np.int32)
         csr = starts, columns[inside].astype(np.int32), self.data[inside]
         if self._block is None:
             self._block = PETSc.Mat().createAIJ((size, size), csr=csr, comm=PETSc.COMM_SELF)
@@ -242,11 +292,16 @@ class Factors:
 
     def solve(self, r: Reals, y: Reals) -> Reals:
         """(own, k)"""
+        if self._layer is not None:
+            r = self.matrix.incoming(r)
+        if self._work.shape[1] != r.shape[1]:
+            self._work = np.empty((self.size, r.shape[1]))
         if self._block is not None:
-            for i in range(y.shape[1]):
-                y[:, i] = self._exact.solve(self._block, r[:, i])
-            return y
-        _substitute(self.matrix.rows, self.matrix.columns, self.data, self.diagonal, r, y)
+            for i in range(r.shape[1]):
+                self._work[:, i] = self._exact.solve(self._block, r[: self.size, i])
+        else:
+            _substitute(self.rows, self.columns, self.data, self.diagonal, r, self._work)
+        y[:] = self._work[: self.matrix.own]
         return y
 
 
@@ -265,10 +320,16 @@ class Block:
         return self.array
 
 
+def total(comm: MPI.Intracomm, own: Reals) -> Reals:
+    """The sum over all ranks, in one message."""
+    if comm.size > 1:
+        comm.Allreduce(MPI.IN_PLACE, own)
+    return own
+
+
 def dots(comm: MPI.Intracomm, *pairs: tuple[Reals, Reals]) -> Reals:
     """Inner products over all ranks, in one message."""
-    own = np.array([np.vdot(a, b) for a, b in pairs])
-    return comm.allreduce(own, MPI.SUM) if comm.size > 1 else own
+    return total(comm, np.array([np.vdot(a, b) for a, b in pairs]))
 
 
 def bicgstab(

@@ -152,7 +152,7 @@ class March:
         self._fixed = np.zeros(self._nodes, dtype=bool)
         self._fixed[boundary.held] = True
         self._work = Block(flow.S, dim)
-        self._mass = Factors(self._M)
+        self._mass = Factors(self._M, overlap=False)
         self._mass.factorise(self._M.data, self._fixed)
         self._laplace = self._pressure_solver(q, z, low)
         on = np.flatnonzero(self._Mp.columns == np.repeat(np.arange(self._Mp.own), np.diff(self._Mp.rows)))

@@ -184,9 +184,10 @@ def test_two_ranks_find_the_same(tmp_path: Path) -> None:
             ["mpiexec", "-n", str(ranks), "python", "-c", code], cwd=Path(__file__).parent, check=True, timeout=200
         )
         found.append(np.loadtxt(file))
-    forces, lost = (np.array(found)[:, part] for part in (slice(3), slice(3, None)))
+    forces, lost, krylov = (np.array(found)[:, part] for part in (slice(3), slice(3, 5), 5))
     assert forces[1] == pytest.approx(forces[0], rel=1e-6)
     assert (lost[:, 0] < 1e-10).all() and lost[:, 1] == pytest.approx(0.01, rel=0.1)
+    assert krylov[1] <= 1.07 * krylov[0], "what each rank knows of the other's cells"
 
 
 def short(file: str) -> None:
@@ -203,7 +204,7 @@ def short(file: str) -> None:
         flow, [Inlet("inlet", ("inlet",), "developed", speed=0.2), cylinder, Outlet("outlet", ("outlet",))]
     )
     forces, values = Forces(flow, boundary), []
-    oseen.Oseen(flow, boundary).solve(1e-9, lambda step, residual: None, False)
+    krylov = oseen.Oseen(flow, boundary).solve(1e-9, lambda step, residual: None, False).krylov
     values.append(forces.force(boundary.facets["cylinder"])[0])
     march = March(flow, boundary, Settings(0.3, dt=0.1))
     folder = Path(file).with_suffix("")
@@ -229,4 +230,4 @@ def short(file: str) -> None:
     again.step()
     lost.append(again.control.lost / again.control.passed)
     if comm.rank == 0:
-        np.savetxt(file, [*values, *lost])
+        np.savetxt(file, [*values, *lost, krylov])
