@@ -212,7 +212,8 @@ def _where(section: Section, language: Language) -> str:
     normal = np.array(section.normal) / np.linalg.norm(section.normal)
     for axis, value in enumerate(normal):
         if abs(abs(value) - 1) < 1e-9:
-            return language.say("section_at", "xyz"[axis], language.length(section.point[axis]))
+            # sections lie a hair beside the middle: people read where, to a hundredth of a millimetre
+            return language.say("section_at", "xyz"[axis], language.length(round(section.point[axis], 5) + 0.0))
     return language.say("section_through", language.point(section.point))
 
 

@@ -105,7 +105,8 @@ def _cut(found: Solved) -> Section:
         along = np.abs(found.bound.case.domain.along)
         axis = int(np.argmin(along + 1e-3 * np.arange(3)))
     normal = tuple(1.0 if i == axis else 0.0 for i in range(3))
-    point = (low + high) / 2
+    # a hair beside the middle, where round faces have their seams
+    point = (low + high) / 2 + 1e-4 * (high - low)
     slips = [f for c in found.boundary.conditions if not isinstance(c, Inlet) and hasattr(c, "on") for n in c.on
              for f in file.selections.get(n, ())]  # fmt: skip
     for index in slips:
