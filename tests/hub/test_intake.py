@@ -167,6 +167,8 @@ def test_touching_boxes_are_asked_about_and_shared_ones_are_not(tmp_path: Path) 
     assert verdict.overall == "asks" and codes(verdict) == {"contacts"}
     assert [c.bodies for c in verdict.contacts] == [(0, 1)]
     assert verdict.problems[0].choices == ("bonded", "separate")
+    asked = Geometry(file="two.step")
+    assert open_questions(verdict, asked) and not open_questions(verdict, asked, "inside")
     assert not open_questions(verdict, Geometry(file="two.step", contacts="bonded"))
     file = tmp_path / "one.brep"
     _made(file, "cad.fragment([(3, cad.addBox(0, 0, 0, 50, 50, 50))], [(3, cad.addBox(50, 0, 0, 50, 50, 50))])")
