@@ -120,3 +120,13 @@ def test_a_history_is_thinned_and_survives_a_torn_line(tmp_path: Path) -> None:
     assert 90 <= len(rows) <= 102
     assert rows[0] == {"step": 0.0} and rows[-1]["step"] < 5000
     assert all(rows[i]["step"] < rows[i + 1]["step"] for i in range(len(rows) - 1))
+
+
+def test_ranks_other_than_asked_for_are_not_worked_with(tmp_path: Path) -> None:
+    """As where the launcher of another MPI starts processes of which each believes to be alone."""
+    argv = (sys.executable, "-m", "solvers.fem.heat", "run")
+    attempt = Attempt.create(tmp_path / "1", {"case.json": {}}, {}, Job(name="r-solve-1", argv=argv, ranks=2))
+    assert subprocess.run([*argv, attempt.folder], capture_output=True, check=False).returncode == 3
+    outcome = attempt.outcome()
+    assert isinstance(outcome, Failure) and outcome.code == "wrong-ranks"
+    assert outcome.message == "1 MPI ranks were started instead of 2."
