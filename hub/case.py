@@ -339,6 +339,9 @@ class Mesh(Frozen):
     order: Literal[1, 2] = Field(2, description="order of the elements' geometry")
     refine: tuple[Refinement, ...] = ()
     layers: tuple[Layers, ...] = Field((), description="thin cells along walls")
+    coarser: Annotated[Number, Field(gt=1, le=4)] | None = Field(
+        None, description="a second mesh, of cells larger by this, for error bars; solvers ask for it themselves"
+    )
 
 
 class Wanted(Frozen):

@@ -42,7 +42,7 @@ CACHED = ("check", "mesh")
 _TAKES: dict[str, dict[str, tuple[str, ...]]] = {
     "check": {},
     "mesh": {"check": ("verdict.json", "surface.npz")},
-    "solve": {"mesh": ("mesh.npz", "mesh.json")},
+    "solve": {"mesh": ("mesh.npz", "mesh.json", "coarser/mesh.npz", "coarser/mesh.json")},
     "report": {
         "check": ("verdict.json", "surface.npz"),
         "mesh": ("mesh.json", "mesh.png", "faces.png"),

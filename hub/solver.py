@@ -287,9 +287,16 @@ class Solver(ABC):
             ]
         return problems
 
+    def coarser(self, bound: BoundCase) -> float | None:
+        """How much larger the cells of a second mesh are to be [-], which the solver finds in ``coarser`` beside the
+        mesh, if that can be made; None for no second mesh."""
+        return None
+
     def in_si(self, bound: BoundCase) -> dict[str, Any]:
         """The case as a run folder holds it: plain data, SI floats, conditions and parameters complete."""
         data = dump(bound.case)
+        if ratio := self.coarser(bound):
+            data.setdefault("mesh", {}).setdefault("coarser", ratio)
         data["parameters"] = bound.params.model_dump(mode="json", exclude_none=True)
         data["conditions"] = [c.model_dump(mode="json", exclude_none=True) for c in bound.conditions]
         return data

@@ -36,8 +36,8 @@ UNPAINTED = (0, 0, 255, 0)
 
 
 @contextlib.contextmanager
-def session(*, threads: int = 1) -> Iterator[None]:
-    """gmsh, silent and without anybody's option files."""
+def session(*, threads: int = 1, larger: float = 1.0) -> Iterator[None]:
+    """gmsh, silent and without anybody's option files. larger : what all sizes of cells are multiplied by"""
     gmsh.initialize([], readConfigFiles=False, run=False, interruptible=False)
     try:
         gmsh.option.setNumber("General.Terminal", 0)
@@ -45,6 +45,7 @@ def session(*, threads: int = 1) -> Iterator[None]:
         for dimension in ("1D", "2D"):  # faces that threads share out get another mesh each time
             gmsh.option.setNumber(f"Mesh.MaxNumThreads{dimension}", 1)
         gmsh.option.setNumber("General.Verbosity", 2)
+        gmsh.option.setNumber("Mesh.MeshSizeFactor", larger)
         yield
     finally:
         gmsh.finalize()

@@ -60,6 +60,9 @@ def mesh(attempt: Attempt) -> None:
             _geometry(attempt), verdict, case, faces, attempt=attempt, left=lambda: limit - (time.monotonic() - begun)
         )
         made.write(attempt.out)
+        if case.mesh.coarser is not None:
+            attempt.write_status(1, 3, "meshing more coarsely, for error bars")
+            _write_coarser(attempt, verdict, case, faces, limit - (time.monotonic() - begun))
     write_vtu(made, attempt.out / "mesh.vtu")
     attempt.write_status(2, 3, "drawing the mesh")
     _draw("mesh", attempt.out, attempt.out / "mesh.png")
@@ -72,6 +75,24 @@ def mesh(attempt: Attempt) -> None:
     attempt.write_status(3, 3, "meshed", **{"nodes": numbers["nodes"], kind: numbers[kind]})
 
 
+def _write_coarser(
+    attempt: Attempt, verdict: GeometryVerdict, case: Case, faces: dict[str, list[int]], left: float
+) -> None:
+    """The mesh of larger cells into ``coarser``; without it the stage goes on, and answers get no bars from it."""
+    assert case.mesh.coarser is not None
+    begun = time.monotonic()
+    try:
+        made = build(
+            _geometry(attempt), verdict, case, faces, left=lambda: left - (time.monotonic() - begun),
+            larger=case.mesh.coarser,
+        )  # fmt: skip
+    except StageError as error:
+        print(f"warning: no coarser mesh: {error.message}", flush=True)
+        return
+    (attempt.out / "coarser").mkdir()
+    made.write(attempt.out / "coarser")
+
+
 def build(
     geometry: Path,
     verdict: GeometryVerdict,
@@ -81,10 +102,12 @@ def build(
     attempt: Attempt | None = None,
     left: object = None,
     threads: int | None = None,
+    larger: float = 1.0,
 ) -> MeshFile:
     """The mesh of a case, in this process.
 
-    faces : name of a selection -> indices into ``verdict.faces``. Raises StageError.
+    faces : name of a selection -> indices into ``verdict.faces``; larger : what all sizes are multiplied by.
+    Raises StageError.
     """
     from solvers.meshing import gaps, layers
 
@@ -93,21 +116,22 @@ def build(
             attempt.write_status(0 if doing != "writing" else 1, 3, doing)
 
     until = left if callable(left) else lambda: float("inf")
-    made = _meshed(geometry, verdict, case, faces, progress, until, threads)
+    made = _meshed(geometry, verdict, case, faces, progress, until, threads, larger)
     fluids = {i for i, body in enumerate(made.bodies) if _flows(case, body["name"])}
     if case.mesh.layers and not isinstance(case.domain, Walls):
         progress(0, 3, "making layers along walls")
         try:
-            made = layers.insert(made, case.mesh.layers, fluids)
+            thin = [x.model_copy(update={"first": x.first * larger if x.first else None}) for x in case.mesh.layers]
+            made = layers.insert(made, thin, fluids)
         except layers.Unfit as why:
             print(f"warning: no layers along walls: {why}; the mesh is refined there instead", flush=True)
-            finer = case.model_copy(update={"mesh": _refined(case.mesh, made)})
-            made = _meshed(geometry, verdict, finer, faces, progress, until, threads)
+            finer = case.model_copy(update={"mesh": _refined(case.mesh, made, larger)})
+            made = _meshed(geometry, verdict, finer, faces, progress, until, threads, larger)
             made.numbers["layers"] = [
                 {"on": [x.on for x in case.mesh.layers], "asked": x.count, "made": 0, "instead": f"finer cells: {why}"}
                 for x in case.mesh.layers[:1]
             ]
-    if fluids and len(made.cells):
+    if fluids and len(made.cells) and larger == 1.0:
         made.numbers["across_gaps"] = narrowest = gaps.across(made, fluids)
         enough = cells_across(c.kind for c in case.conditions)
         if narrowest and narrowest["cells"] < enough:
@@ -126,7 +150,7 @@ def _flows(case: Case, body: str) -> bool:
     return bool(made_of) and isinstance(made_of[-1], Material) and made_of[-1].dynamic_viscosity is not None
 
 
-def _refined(wanted: Mesh, made: MeshFile) -> Mesh:
+def _refined(wanted: Mesh, made: MeshFile, larger: float) -> Mesh:
     """A mesh with cells a third as large where layers were asked for, and none of these."""
     more = []
     for layers in wanted.layers:
@@ -134,7 +158,7 @@ def _refined(wanted: Mesh, made: MeshFile) -> Mesh:
         ends = made.points[made.facets[mine][:, :2]]
         if len(ends):
             long = float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)))
-            more.append(Refinement.model_construct(on=layers.on, size=max(long / 3, layers.first or 0.0)))
+            more.append(Refinement.model_construct(on=layers.on, size=max(long / larger / 3, layers.first or 0.0)))
     return wanted.model_copy(update={"layers": (), "refine": (*wanted.refine, *more)})
 
 
@@ -146,6 +170,7 @@ def _meshed(
     progress: Callable[[int, int, str], None],
     left: Callable[[], float],
     threads: int | None,
+    larger: float = 1.0,
 ) -> MeshFile:
     """The mesh of a domain before anything is added along its walls."""
     from hub.filekind import MESHES
@@ -156,12 +181,14 @@ def _meshed(
     if kind in MESHES or kind == "stl":
         from solvers.meshing import given
 
+        if larger != 1.0:
+            raise StageError("given-mesh", "A mesh that was given has the cells it has.")
         return given.mesh(geometry, verdict, case, faces)
     from solvers.meshing import around, cad, inside, planar, tetmesh, walls
     from solvers.meshing.probe import scale
 
     factor, _ = scale(geometry, kind, case.geometry.unit)
-    with cad.session(threads=threads or len(os.sched_getaffinity(0))):
+    with cad.session(threads=threads or len(os.sched_getaffinity(0)), larger=larger):
         # grains meet whole bodies, which may move; everything else shares the faces where bodies touch, and between
         # bodies that touch no fluid passes, however they are joined
         bonded = case.geometry.contacts == "bonded" and not isinstance(case.domain, Walls)

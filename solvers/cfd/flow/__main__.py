@@ -10,7 +10,7 @@ from hub.result import Answer, Words
 from hub.runfolder import Attempt
 from hub.solver import Benchmark, BoundCase, Cost, Solver, serve
 from solvers.cfd.flow.checks import find_problems
-from solvers.cfd.flow.conditions import CONDITIONS, WANTED, Params, buoyant, thermal
+from solvers.cfd.flow.conditions import COARSER, CONDITIONS, WANTED, Params, buoyant, thermal, two_meshes
 
 #: Seconds that a step in time takes for each unknown, on one core: in a plane and in space. Measured on cylinders in
 #: channels, 1.2e-6 for 6.6 thousand unknowns in a plane and 4e-6 for 299 thousand in space.
@@ -84,6 +84,9 @@ class Flow(Solver):
         elif bound.params.regime == "steady":
             update |= {"bytes_factors": FACTORS, "factors_up_to": DIRECT}
         return self.cost.model_copy(update=update)
+
+    def coarser(self, bound: BoundCase) -> float | None:
+        return COARSER if two_meshes(bound) else None
 
     def solve(self, bound: BoundCase, attempt: Attempt) -> Answer | None:
         import h5py  # noqa: F401 - brings an HDF5 of its own, which must be there before DOLFINx's

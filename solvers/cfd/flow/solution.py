@@ -109,8 +109,11 @@ def _rate_of(boundary: Boundary) -> Callable[[Inlet], float]:
 # --- steady -----------------------------------------------------------------------------------------------------
 
 
-def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None) -> None:
-    """Solve for everything. start : a solution of another degree on the same mesh, to begin with."""
+def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None, *, sturdy: bool = True) -> None:
+    """Solve for everything. Raises StageError where there is nothing to be found.
+
+    start : a solution of another degree on the same mesh, to begin with; sturdy : whether more than one way is tried
+    """
     bound, tolerance = found.bound, found.bound.params.tolerance
     if start is not None:
         found.flow.u.interpolate(start.flow.u)
@@ -123,7 +126,7 @@ def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None
         _together(found, watch, warm=start is not None)
     else:
         found.convergence = steady.solve(
-            found.flow, found.boundary, tolerance=tolerance, watch=watch, warm=start is not None
+            found.flow, found.boundary, tolerance=tolerance, watch=watch, warm=start is not None, sturdy=sturdy
         )
         energy.carry(found.bodies, found.flow, found.carrier)
         if found.heat is not None:

@@ -58,12 +58,14 @@ def solve(
     tolerance: float = 1e-8,
     watch: Watch = lambda step, residual: None,
     warm: bool = False,
+    sturdy: bool = True,
 ) -> Convergence:
     """Find the steady flow: sets u, p and reaction. Collective. Raises StageError where there is none to be found.
 
     tolerance : residual relative to that of the start
     watch : told the step and the residual after each linear solve
     warm : start from the u and p that the flow has
+    sturdy : whether, in space, Newton's method is tried where the iteration comes to no end
     """
     if flow.dim == 3 and flow.unknowns > QUICK:
         from solvers.cfd.flow.oseen import Oseen
@@ -72,7 +74,7 @@ def solve(
         try:
             return Oseen(flow, boundary).solve(tolerance, watch, warm)
         except StageError as stopped:
-            if flow.unknowns > DIRECT:
+            if flow.unknowns > DIRECT or not sturdy:
                 raise
             if flow.part.mesh.comm.rank == 0:
                 print(f"warning: {stopped.message} Newton's method is tried, which takes longer.", flush=True)
