@@ -21,7 +21,7 @@ from solvers.fem.mesh import distribute
 from solvers.meshing import gaps
 
 # isort: split
-from solvers.cfd.flow import answer, solution
+from solvers.cfd.flow import answer, overtime, solution
 
 #: A fluid of unit properties but for its viscosity.
 FLUID = {
@@ -83,6 +83,22 @@ def test_a_channel_heated_evenly(tmp_path: Path) -> None:
     assert all(check.passed for check in found.checks), found.checks
     assert found.verdict.answer == "yes"
     assert {"en", "it"} <= set(found.verdict.sentence)
+
+
+def test_bars_of_two_meshes_hold_the_truth_and_are_not_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A square duct: f Re = 56.908 (R. K. Shah, A. L. London, Laminar Flow Forced Convection in Ducts, 1978)."""
+    monkeypatch.setattr(overtime, "CUBIC", 0)
+    case = bound(
+        [{"kind": "inlet", "on": "x0", "velocity": "1 m/s"}, {"kind": "outlet", "on": "x1"}],
+        selections={side: {"extreme": "x"} for side in ("x0", "x1")},
+        quantities=[{"name": "along", "kind": "pressure_drop", "at": ["500 mm", "500 mm", "500 mm"],
+                     "to": ["1500 mm", "500 mm", "500 mm"]}],
+    )  # fmt: skip
+    (coarser := tmp_path / "in" / "coarser").mkdir(parents=True)
+    ducts.box((2.0, 1.0, 1.0), 0.35).write(coarser)
+    found = answered(case, ducts.box((2.0, 1.0, 1.0), 0.25), tmp_path).quantities["along"]
+    assert found.error_method == answer.TWO_MESHES and found.error is not None
+    assert abs(found.value - 56.908 * 0.1 / 2) < found.error < 0.2 * found.value
 
 
 @pytest.mark.parametrize("degree", [2, 3])

@@ -262,9 +262,9 @@ def stage(name: str, folder: Path, question: dict[str, Any], files: dict[str, Pa
 
 def test_stages(tmp_path: Path) -> None:
     file = drawn(tmp_path / "plate.step", PLATE)
-    question = case(file, selections={"hole": {"type": "cylinder"}}, mesh={"fineness": "coarse"}).model_dump(
-        mode="json", exclude_none=True
-    )
+    question = case(
+        file, selections={"hole": {"type": "cylinder"}}, mesh={"fineness": "coarse", "coarser": 1.4}
+    ).model_dump(mode="json", exclude_none=True)
     code, check = stage("check", tmp_path, question, {"geometry.step": file})
     assert code == 0 and isinstance(check.outcome(), Done), check.outcome()
     assert {"verdict.json", "surface.npz"} <= {f.name for f in check.out.iterdir()}
@@ -275,6 +275,10 @@ def test_stages(tmp_path: Path) -> None:
     assert code == 0 and isinstance(mesh.outcome(), Done), mesh.outcome()
     read_back = MeshFile.read(mesh.out)
     sound(read_back)
+    coarser = MeshFile.read(mesh.out / "coarser")
+    sound(coarser)
+    assert coarser.selections == read_back.selections
+    assert 1.2 < read_back.numbers["tets"] / coarser.numbers["tets"] < 4
     import meshio
 
     grid = meshio.read(mesh.out / "mesh.vtu")
