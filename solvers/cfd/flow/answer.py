@@ -116,16 +116,16 @@ def _steady(
 ) -> tuple[Solved, dict[str, Quantity], list[Curve]]:
     """Solved with quadratic elements and, where it costs little enough, again with cubic ones from there; else, where
     there is one, on the coarser mesh."""
-    residuals: list[tuple[int, float]] = []
     params, dim, bodies = bound.params, whole.mesh.geometry.dim, Bodies(bound, whole)
     cells = whole.mesh.topology.index_map(dim).size_global
     twice = params.error_bars and (dim == 2 or (cells <= overtime.CUBIC and not buoyant(bound)))
     first = solution.prepare(bound, bodies, 2 if twice else params.degree)
     monitor = Monitor(attempt, first.boundary)
+    residuals: dict[str, list[float]] = {"quadratic elements" if twice else "the mesh": []}
 
     def watch(step: int, residual: float) -> None:
-        residuals.append((len(residuals) + 1, residual))
-        monitor.residual(len(residuals), residual)
+        list(residuals.values())[-1].append(residual)
+        monitor.residual(sum(map(len, residuals.values())), residual)
 
     clock.doing("solving")
     solution.solve_steady(first, watch)
@@ -134,12 +134,15 @@ def _steady(
     found, finer = first, dict[str, float]()
     if twice:
         clock.doing("solving again with cubic elements")
+        residuals["cubic elements"] = []
         found = solution.prepare(bound, bodies, 3)
         solution.solve_steady(found, watch, start=first)
         clock.doing("quantities again")
         better = list(quantities.asked(found))
         finer = {a.name: a.value() for a in better}
         values = {a.name: (a, values[a.name][1]) for a in better}
+    else:
+        residuals["the coarser mesh"] = []
     coarser, without = (None, NO_BAR) if twice else _on_the_coarser(bound, attempt, clock, watch)
     numbers = {}
     for name, (a, value) in values.items():
@@ -176,9 +179,24 @@ def _on_the_coarser(
         return None, NO_FLOW_THERE
 
 
-def _residuals(residuals: list[tuple[int, float]]) -> Curve:
-    thin = residuals[:: max(1, len(residuals) // overtime.POINTS)]
-    floor = 1e-16
+#: Solutions whose residuals are drawn, in Italian.
+_SOLUTIONS = {
+    "quadratic elements": "elementi quadratici",
+    "cubic elements": "elementi cubici",
+    "the mesh": "la mesh",
+    "the coarser mesh": "la mesh più rada",
+}
+
+
+def _residuals(residuals: dict[str, list[float]]) -> Curve:
+    """A line for each solution, its steps from one."""
+    floor, lines = 1e-16, []
+    for name, values in residuals.items():
+        if values:
+            every = max(1, len(values) // overtime.POINTS)
+            x = tuple(float(step) for step in range(1, len(values) + 1, every))
+            y = tuple(max(r, floor) if np.isfinite(r) else 1.0 for r in values[::every])
+            lines.append(Line(name={"en": name, "it": _SOLUTIONS[name]}, x=x, y=y))
     return Curve(
         name="residuals",
         title={"en": "Residual of the equations", "it": "Residuo delle equazioni"},
@@ -186,13 +204,7 @@ def _residuals(residuals: list[tuple[int, float]]) -> Curve:
         x_unit="",
         y={"en": "residual", "it": "residuo"},
         y_unit="",
-        lines=(
-            Line(
-                name={"en": "residual", "it": "residuo"},
-                x=tuple(float(s) for s, _ in thin),
-                y=tuple(max(r, floor) if np.isfinite(r) else 1.0 for _, r in thin),
-            ),
-        ),
+        lines=tuple(lines),
         log=(False, True),
     )
 
