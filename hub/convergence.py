@@ -1,9 +1,10 @@
-"""How far a value on a mesh is from the one on an infinitely fine mesh, judged from three meshes.
+"""How far a value on a mesh is from the one on an infinitely fine mesh, judged from three meshes or two.
 
 The procedure is that of I. B. Celik, U. Ghia, P. J. Roache, C. J. Freitas, H. Coleman, P. E. Raad, J. Fluids Eng. 130
 (2008) 078001: observed order p from three values, Richardson's extrapolation, grid convergence index (GCI) with the
 factor of safety 1.25. Where the values do not converge monotonically with an order that can be trusted, the bar is
-three times the range of the values (L. Eca, M. Hoekstra, J. Comput. Phys. 262 (2014) 104).
+three times the range of the values (L. Eca, M. Hoekstra, J. Comput. Phys. 262 (2014) 104). Two meshes show no order:
+one is assumed, with the factor of safety 3 (P. J. Roache, J. Fluids Eng. 116 (1994) 405-413).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ SAFETY, SAFETY_RANGE = 1.25, 3.0
 LOWEST, HIGHEST = 0.5, 2.0
 #: Differences below this share of the value are rounding and what iterations leave.
 ROUNDING = 1e-9
+#: Of two meshes: how much larger the cells of the second are, factor of safety (it covers first order too), order.
+COARSER, SAFETY_TWO, ORDER = 1.4, 3.0, 2
 
 
 class Convergence(BaseModel):
@@ -84,6 +87,11 @@ def judge(values: Sequence[float], sizes: Sequence[float]) -> Convergence:
         extrapolated=f1 - e21 / (r21**p - 1),
         **given,
     )
+
+
+def bar_of_two(value: float, coarser: float, ratio: float = COARSER) -> float:
+    """Half width of the bar of a value, from the same on a mesh whose cells are larger by a ratio."""
+    return SAFETY_TWO * abs(coarser - value) / (ratio**ORDER - 1)
 
 
 def observed_order(ratio: float, r21: float, r32: float) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from hub.convergence import COARSER
 from hub.problem import Problem
 from hub.result import Answer, Words
 from hub.runfolder import Attempt
 from hub.solver import Benchmark, BoundCase, Cost, Solver, serve
 from solvers.cfd.flow.checks import find_problems
-from solvers.cfd.flow.conditions import COARSER, CONDITIONS, WANTED, Params, buoyant, thermal, two_meshes
+from solvers.cfd.flow.conditions import CONDITIONS, WANTED, Params, buoyant, thermal, two_meshes
 
 #: Seconds that a step in time takes for each unknown, on one core: in a plane and in space. Measured on cylinders in
 #: channels, 1.2e-6 for 6.6 thousand unknowns in a plane and 4e-6 for 299 thousand in space.

@@ -12,13 +12,12 @@ from solvers.cfd.flow import overtime, quantities, shown, solution  # first, for
 
 # isort: split
 
-from mpi4py import MPI
-
+from hub.convergence import COARSER, bar_of_two
 from hub.figures import Figures
 from hub.result import Answer, Curve, Line, Quantity, Verdict, Words
 from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
-from solvers.cfd.flow.conditions import COARSER, buoyant, two_meshes
+from solvers.cfd.flow.conditions import buoyant, two_meshes
 from solvers.cfd.flow.energy import Bodies
 from solvers.cfd.flow.monitor import Monitor
 from solvers.cfd.flow.solution import Solved
@@ -29,17 +28,12 @@ from solvers.fem.mesh import Part
 #: The bar is this times the difference between the two solutions: it must hold for the better one of them.
 SAFETY = 1.0
 METHOD = "quadratic against cubic elements"
-#: The same of two meshes, safety factor and order of the grid convergence index (P. J. Roache, J. Fluids Eng. 116,
-#: 1994, 405-413): the order is less than that of smooth flows, for most have edges.
-GUARDED, ORDER = 3.0, 2.0
 TWO_MESHES = "grid convergence index on two meshes, safety factor 3"
 
 NO_BAR = Words(
     en="No error bar: the flow was solved on one mesh. A study over meshes gives one.",
     it="Senza barra d'errore: il flusso è stato risolto su una sola mesh. Uno studio su più mesh ne dà una.",
 )
-
-
 NO_COARSER = Words(
     en="No error bar: there is no second, coarser mesh to compare with. A study over meshes gives one.",
     it="Senza barra d'errore: manca una seconda mesh più rada per il confronto. Uno studio su più mesh ne dà una.",
@@ -141,9 +135,10 @@ def _steady(
         better = list(quantities.asked(found))
         finer = {a.name: a.value() for a in better}
         values = {a.name: (a, values[a.name][1]) for a in better}
-    else:
+    coarser, without = None, NO_BAR
+    if two_meshes(bound) and not twice:
         residuals["the coarser mesh"] = []
-    coarser, without = (None, NO_BAR) if twice else _on_the_coarser(bound, attempt, clock, watch)
+        coarser, without = _on_the_coarser(bound, attempt, clock, watch)
     numbers = {}
     for name, (a, value) in values.items():
         error, method = None, METHOD
@@ -151,7 +146,7 @@ def _steady(
         if name in finer:
             error = SAFETY * abs(best - value)
         elif coarser is not None and name in coarser:
-            error, method = GUARDED * abs(coarser[name] - value) / (COARSER**ORDER - 1), TWO_MESHES
+            error, method = bar_of_two(value, coarser[name], bound.case.mesh.coarser or COARSER), TWO_MESHES
         if error is not None:
             # what the solution of the equations leaves
             error += 10 * params.tolerance * abs(best)
@@ -164,17 +159,16 @@ def _on_the_coarser(
 ) -> tuple[dict[str, float] | None, Words]:
     """Every number from the coarser mesh, or none of them; and why there is no bar where there is none. Collective."""
     folder = attempt.inputs / "coarser"
-    if not two_meshes(bound):
-        return None, NO_BAR
     if not (folder / "mesh.json").is_file():
         return None, NO_COARSER
     clock.doing("solving on a coarser mesh, for error bars")
+    coarse = fem_mesh.read(folder)
     try:
-        found = solution.prepare(bound, Bodies(bound, fem_mesh.read(folder)), bound.params.degree)
+        found = solution.prepare(bound, Bodies(bound, coarse), bound.params.degree)
         solution.solve_steady(found, watch, sturdy=False)
         return {a.name: a.value() for a in quantities.asked(found)}, NO_BAR
     except StageError as error:
-        if MPI.COMM_WORLD.rank == 0:
+        if coarse.mesh.comm.rank == 0:
             print(f"warning: no error bars from the coarser mesh: {error.message}", flush=True)
         return None, NO_FLOW_THERE
 

@@ -32,10 +32,6 @@ Speed = Annotated[float, Unit("m/s")]
 Seconds = Annotated[float, Unit("s")]
 
 
-#: How much larger the cells of a second mesh are, for error bars.
-COARSER = 1.4
-
-
 def _wrong(code: str, expected: str, todo: str) -> PydanticCustomError:
     return PydanticCustomError(code, "{expected_text}", {"expected_text": expected, "todo": todo})
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hub.case import Around, Wanted
+from hub.convergence import COARSER, bar_of_two
 from hub.figures import Figures
 from hub.meshfile import MeshFile
 from hub.result import Answer, Check, Curve, Line, Quantity, Section, Verdict, View, Words
@@ -26,9 +27,6 @@ from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
 from solvers.cfd.openfoam.setup import Setup, groups
 from solvers.cfd.openfoam.solved import Solved
 
-#: The coarser mesh has cells larger by this; safety factor and order of the grid convergence index on two meshes
-#: (P. J. Roache, J. Fluids Eng. 116, 1994, 405-413).
-COARSER, SAFETY, ORDER = 1.4, 3.0, 2.0
 #: Fewer cells than this on a rank and ranks wait for each other more than they compute.
 CELLS_PER_RANK = 15_000
 #: Wall functions hold up to here (Versteeg and Malalasekera, 2nd ed., 3.4), and what share of the walls may be beyond.
@@ -130,7 +128,7 @@ def _answer(setup: Setup, fine: Run, coarse: Run | None) -> Answer:
     for name, one in here.items():
         left = bars.get(name, 2 * min(fine.iterations.unsteadiness(), 1.0) * abs(one.value))
         if name in there:
-            error = SAFETY * abs(one.value - there[name].value) / (COARSER**ORDER - 1) + left
+            error = bar_of_two(one.value, there[name].value) + left
             quantities[name] = Quantity(
                 value=one.value, unit=one.unit, error=error, error_method=METHOD, title=one.title, at=one.at
             )

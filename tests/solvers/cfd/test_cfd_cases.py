@@ -168,6 +168,21 @@ def test_the_memory_of_factors_is_in_the_estimate(domain: str, nodes: int, measu
     assert 0.95 < cost.memory(nodes, 1) / measured < 1.45
 
 
+@pytest.mark.parametrize(
+    ("more", "ratio"),
+    [
+        ({}, 1.4),
+        ({"mesh": {"coarser": 2}}, 2.0),
+        ({"parameters": {"error_bars": False}}, None),
+        ({"parameters": {"regime": "unsteady", "end_time": "1 s"}}, None),
+        ({"domain": {"kind": "plane", "face": "top"}}, None),
+    ],
+)
+def test_a_coarser_mesh_is_made_where_bars_come_from_it(more: dict[str, Any], ratio: float | None) -> None:
+    asked = bound([{"kind": "inlet", "on": "left", "velocity": "1 m/s"}, {"kind": "outlet", "on": "right"}], **more)
+    assert Flow().in_si(asked).get("mesh", {}).get("coarser") == ratio
+
+
 def test_steps_in_time_cost() -> None:
     short, long = (
         Flow().costs(bound([IN, OUT], parameters={"regime": "unsteady", "end_time": end, "time_step": "0.01 s"}))
