@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import dist, hypot, log, sqrt
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from hub.case import (
     Signature,
     Together,
 )
+from hub.periodic import ends, periodic
 from hub.problem import Problem, excerpt, path
 from hub.units import SI, Vector
 
@@ -162,7 +163,24 @@ def resolve_all(case: Case, verdict: _Part) -> tuple[dict[str, list[int]], list[
             problems.append(found)
         else:
             faces[name] = found
-    return faces, problems + _domain(case, verdict.faces, faces)
+    return faces, [*problems, *_domain(case, verdict.faces, faces), *_ends(case, verdict.faces, faces)]
+
+
+def _ends(case: Case, faces: Sequence[Face], chosen: Mapping[str, Sequence[int]]) -> Iterator[Problem]:
+    """What periodic ends ask of their faces: the same at both, but for a shift."""
+    for number, condition, along in periodic(case.conditions):
+        if all(name in chosen for name in condition.on):
+            mine = [faces[i] for name in condition.on for i in chosen[name]]
+            try:
+                ends([f.area for f in mine], [f.centroid for f in mine], along)
+            except ValueError as why:
+                yield Problem(
+                    where=path(["conditions", number, "on"]),
+                    found=str(why),
+                    expected="the faces of two ends, the same at both but for a shift along the direction",
+                    todo="Choose the faces of both ends, and say along which way one lies behind the other.",
+                    code="not-periodic",
+                )
 
 
 def _domain(case: Case, faces: Sequence[Face], chosen: Mapping[str, Sequence[int]]) -> list[Problem]:

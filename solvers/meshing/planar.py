@@ -16,7 +16,7 @@ from hub.selection import Face
 from hub.solver import StageError
 from solvers.meshing import cad, sizing
 from solvers.meshing.cad import Floats, Ints
-from solvers.meshing.tetmesh import POOR, TRIANGLES, Parts, Progress, as_known, spread
+from solvers.meshing.tetmesh import POOR, TRIANGLES, Couple, Parts, Progress, as_known, spread
 
 #: gmsh's numbers for lines; the node between the ends comes last, as in VTK.
 LINES = {1: (1, 2), 2: (8, 3)}
@@ -36,12 +36,13 @@ def mesh(
     known: Sequence[Face] = (),
     progress: Progress = lambda step, of, doing: None,
     left: Callable[[], float] = lambda: float("inf"),
+    couple: Couple = lambda dim, entities: None,
 ) -> MeshFile:
     """The mesh of flat faces of the loaded model, in x and y of the model, with z = 0.
 
     faces : indices of the verdict's faces that make up the domain; selections : name -> such indices
     A facet belongs to the face beyond its edge: a side of the part, or the interface of two bodies.
-    factor, known, left : as for tetrahedra. Raises StageError where no valid mesh comes out.
+    factor, known, left, couple : as for tetrahedra. Raises StageError where no valid mesh comes out.
     """
     begun = time.perf_counter()
     topology = parts.topology
@@ -65,6 +66,7 @@ def mesh(
             "Refine at faces beside it.",
         )
     sizing.refine([(edges[r.on], r.size / factor, (r.reach or 0) / factor) for r in wanted.refine], size, dim=1)
+    couple(1, edges)
     progress(0, 1, "meshing")
     try:
         gmsh.model.mesh.generate(2)

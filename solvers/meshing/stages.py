@@ -109,24 +109,25 @@ def build(
     faces : name of a selection -> indices into ``verdict.faces``; larger : what all sizes are multiplied by.
     Raises StageError.
     """
-    from solvers.meshing import gaps, layers
+    from solvers.meshing import gaps, layers, periodic
 
     def progress(step: int, of: int, doing: str) -> None:
         if attempt is not None:
             attempt.write_status(0 if doing != "writing" else 1, 3, doing)
 
     until = left if callable(left) else lambda: float("inf")
-    made = _meshed(geometry, verdict, case, faces, progress, until, threads, larger)
+    made = periodic.record(_meshed(geometry, verdict, case, faces, progress, until, threads, larger), case.conditions)
     fluids = {i for i, body in enumerate(made.bodies) if _flows(case, body["name"])}
     if case.mesh.layers and not isinstance(case.domain, Walls):
         progress(0, 3, "making layers along walls")
         try:
             thin = [x.model_copy(update={"first": x.first * larger if x.first else None}) for x in case.mesh.layers]
-            made = layers.insert(made, thin, fluids)
-        except layers.Unfit as why:
+            made = periodic.record(layers.insert(made, thin, fluids), case.conditions)
+        except (layers.Unfit, StageError) as why:
             print(f"warning: no layers along walls: {why}; the mesh is refined there instead", flush=True)
             finer = case.model_copy(update={"mesh": _refined(case.mesh, made, larger)})
             made = _meshed(geometry, verdict, finer, faces, progress, until, threads, larger)
+            made = periodic.record(made, case.conditions)
             made.numbers["layers"] = [
                 {"on": [x.on for x in case.mesh.layers], "asked": x.count, "made": 0, "instead": f"finer cells: {why}"}
                 for x in case.mesh.layers[:1]
@@ -184,7 +185,7 @@ def _meshed(
         if larger != 1.0:
             raise StageError("given-mesh", "A mesh that was given has the cells it has.")
         return given.mesh(geometry, verdict, case, faces)
-    from solvers.meshing import around, cad, inside, planar, tetmesh, walls
+    from solvers.meshing import around, cad, inside, periodic, planar, tetmesh, walls
     from solvers.meshing.probe import scale
 
     factor, _ = scale(geometry, kind, case.geometry.unit)
@@ -195,6 +196,8 @@ def _meshed(
         bonded = bonded or isinstance(case.domain, Inside)
         parts = tetmesh.prepare(geometry, kind, bonded=bonded)
         how: Any = {"known": verdict.faces, "progress": progress, "left": left}
+        if not isinstance(case.domain, Walls):
+            how["couple"] = lambda dim, entities: periodic.couple(dim, case.conditions, entities)
         match case.domain:
             case Plane(face=face):
                 return planar.mesh(parts, faces[face], case.mesh, faces, factor, **how)

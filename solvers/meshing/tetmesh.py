@@ -33,6 +33,7 @@ VOLUME_LOST = 0.005
 ON = 1e-4
 
 Progress = Callable[[int, int, str], None]
+Couple = Callable[[int, Mapping[str, Sequence[int]]], None]
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,14 @@ def mesh(
     graded: Callable[[Mesh], sizing.Graded] | None = None,
     progress: Progress = lambda step, of, doing: None,
     left: Callable[[], float] = lambda: float("inf"),
+    couple: Couple = lambda dim, entities: None,
 ) -> MeshFile:
     """The mesh of the loaded model.
 
     selections : name -> indices of faces of the verdict; factor : metres in one unit of the model
     known : faces of the verdict, whose names and colours their pieces keep; left : seconds that are left
     graded : sizes of a domain that is not uniform
+    couple : told the dimension of faces and the tags of each selection's, once all sizes are set
     Raises StageError where no valid mesh comes out.
     """
     begun = time.perf_counter()
@@ -150,6 +153,7 @@ def mesh(
         if r.on in chosen
     ]
     sizing.refine(refined, size, fields=sizes.fields)
+    couple(2, {name: [topology.faces[i] for i in of] for name, of in chosen.items()})
     gmsh.option.setNumber("Mesh.SecondOrderLinear", 0)
     tried: list[str] = []
     for attempt, algorithm in enumerate(ALGORITHMS):

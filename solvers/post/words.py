@@ -157,6 +157,7 @@ WORDS: dict[str, dict[str, str]] = {
     "fixed": {"en": "Fixed", "it": "Incastro"},
     "roller": {"en": "Roller", "it": "Carrello"},
     "symmetry": {"en": "Symmetry", "it": "Simmetria"},
+    "periodic": {"en": "Periodic", "it": "Periodico"},
     "displacement": {"en": "Displacement", "it": "Spostamento"},
     "force": {"en": "Force", "it": "Forza"},
     "traction": {"en": "Traction", "it": "Trazione"},

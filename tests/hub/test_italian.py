@@ -27,7 +27,7 @@ CALLS = {"doing": (0,), "refusal": (2, 3, 4), "StageError": (1, 2), "Ended": (1,
          "fail": (1, 2), "_refuse": (0, 1, 2),
          "_error": (0, 1, 2, 3), "_problem": (0, 1, 2, 3, 4), "PydanticCustomError": (1,)}  # fmt: skip
 #: Where an ordinary ValueError becomes a problem.
-VALIDATED = ("case.py", "study.py", "table.py", "units.py")
+VALIDATED = ("case.py", "periodic.py", "study.py", "table.py", "units.py")
 
 
 def templates(node: ast.expr) -> list[str]:

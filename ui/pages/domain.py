@@ -12,7 +12,7 @@ from ui.forms import fields, form
 from ui.words import _, plain
 
 #: Conditions through which a fluid comes and goes: inside a part, their faces surround its openings.
-OPENINGS = ("inlet", "outlet")
+OPENINGS = ("inlet", "outlet", "periodic")
 
 
 def choose(draft: Draft, solver: dict[str, Any], waiting: list[int], faces: list[dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ from ui.words import _, human, plain
 SYMBOLS = {
     "fixed": ":material/lock:",
     "symmetry": ":material/flip:",
+    "periodic": ":material/repeat:",
     "displacement": ":material/straighten:",
     "elastic_support": ":material/compress:",
     "force": ":material/arrow_downward:",

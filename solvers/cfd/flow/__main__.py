@@ -35,9 +35,9 @@ class Flow(Solver):
     title: ClassVar[Words] = {"en": "Flow and heat in fluids", "it": "Flusso e calore nei fluidi"}
     summary: ClassVar[Words] = {
         "en": "Pressure drops, flows, forces, temperatures and mixing of laminar flows inside and around parts, steady "
-        "or changing over time. Periodic faces, fans and porous layers are not offered.",
+        "or changing over time. Fans and porous layers are not offered.",
         "it": "Perdite di carico, portate, forze, temperature e miscelazione di flussi laminari dentro e attorno ai "
-        "pezzi, stazionari o variabili nel tempo. Facce periodiche, ventilatori e strati porosi non sono offerti.",
+        "pezzi, stazionari o variabili nel tempo. Ventilatori e strati porosi non sono offerti.",
     }
     equation = "rho (du/dt + u . grad u) = -grad p + div(mu (grad u + grad u^T)) + rho beta (T0 - T) g, div u = 0"
     references = (
@@ -56,7 +56,7 @@ class Flow(Solver):
     Params = Params
     conditions = CONDITIONS
     wanted = WANTED
-    benchmarks = (Benchmark(case="heated-cavity"), Benchmark(case="pipe-flow"))
+    benchmarks = (Benchmark(case="heated-cavity"), Benchmark(case="pipe-flow"), Benchmark(case="tube-bundle"))
     cost = Cost(per_node=SPACE, start=8.0, seconds_per_unknown=1.5e-4, bytes_base=3.5e8, bytes_per_unknown=4e3)
     domains: ClassVar[tuple[str, ...]] = ("part", "inside", "around", "plane")
 

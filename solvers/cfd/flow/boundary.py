@@ -1,7 +1,7 @@
 """What holds at the boundary of a flow: inlets, walls, slip, outlets, as plain arguments, and where they act.
 
 Outer faces that no condition names are walls at rest. Where faces meet, a wall at rest wins over a moving one, that
-over an inlet, and all of them over slip. Periodic faces are not offered: DOLFINx has no constraints between unknowns.
+over an inlet, and all of them over slip. Periodic ends are joined in the spaces (``periodic.py``) and hold nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +93,24 @@ class Outlet:
     history: History = always
 
 
-type Condition = Inlet | Wall | Slip | Outlet
+@dataclass(frozen=True)
+class Periodic:
+    """What leaves at one end of the selections `on` enters at the other.
+
+    low : indices of the faces where it enters; shift : (dim,) from there to the other end [m]; area : of one end [m2]
+    pressure_drop : from end to end [Pa]; flow_rate : [m3/s] instead, where the drop is to be found
+    """
+
+    name: str
+    on: tuple[str, ...]
+    low: tuple[int, ...]
+    shift: tuple[float, ...]
+    area: float
+    pressure_drop: float = 0.0
+    flow_rate: float | None = None
+
+
+type Condition = Inlet | Wall | Slip | Outlet | Periodic
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,7 @@ class Boundary:
     held : (n,) nodes whose velocity is prescribed
     slipping : (m,) nodes that may only move along walls; tangent : (m, dim, dim) projections on what is left to them
     outlets : the outlets; closed : there is none
+    joined : facets of periodic ends
     Raises StageError where a condition acts on no outer face, or where a closed domain is fed.
     """
 
@@ -125,7 +143,7 @@ class Boundary:
         self.x = flow.S.tabulate_dof_coordinates()[: self._nodes]
         self._flux_of = lambda ds: form(ufl.inner(self._n, v) * ds)
         skin = dmesh.exterior_facet_indices(self.mesh.topology).astype(np.int32)
-        self.skin, self.area = self.flux_weights(skin), self._area(skin)
+        self.skin, self.area = self.flux_weights(skin), self.size_of(skin)
         self.facets: dict[str, Integers] = {c.name: self._outer(c) for c in self.conditions}
         self.rest = self._rest()
         self._hold()
@@ -134,6 +152,8 @@ class Boundary:
         self.closed = not self.outlets
         of_outlets = [self.facets[c.name] for c in self.outlets]
         self.leaving = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *of_outlets]))
+        of_ends = [self.facets[c.name] for c in self.conditions if isinstance(c, Periodic)]
+        self.joined = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *of_ends]))
         self._push = [self.flux_weights(facets) for facets in of_outlets]
         if self.closed:
             self._balanced()
@@ -162,6 +182,11 @@ class Boundary:
         named = [self.facets[c.name] for c in self.conditions if isinstance(c, Wall)]
         return np.unique(np.concatenate([self.rest, *named])).astype(np.int32)
 
+    def walls_by_volume(self) -> float:
+        """Area of walls over volume of fluid [1/m]: 4 over it is the hydraulic diameter."""
+        volume = fem.assemble_scalar(form(fem.Constant(self.mesh, 1.0) * self.flow.dx(1)))
+        return self.size_of(self.walls) / float(self.comm.allreduce(volume, MPI.SUM))
+
     def ds(self, facets: Integers) -> ufl.Measure:
         """Area of facets of this rank [m2]."""
         tags = dmesh.meshtags(self.mesh, self._fdim, np.sort(facets), np.ones(len(facets), dtype=np.int32))
@@ -184,6 +209,10 @@ class Boundary:
         own = self.flow.S.dofmap.index_map.size_local
         u = self.flow.u.x.array.reshape(-1, self.flow.dim) if u is None else u
         return float(self.comm.allreduce(float((weights[:own] * u[:own]).sum()), MPI.SUM))
+
+    def passing(self, ends: Periodic) -> float:
+        """What the flow carries from end to end [m3/s]."""
+        return -self.flow_rate(self.flux_weights(self.flow.part.facets_of(ends.low)))
 
     def normals(self, facets: Integers) -> Reals:
         """(nodes, dim) outward unit normals at the nodes of facets, of the flat facets around; zero elsewhere.
@@ -279,13 +308,14 @@ class Boundary:
             )
         return shape * (wanted / enters)
 
-    def _area(self, facets: Integers) -> float:
+    def size_of(self, facets: Integers) -> float:
+        """Area of facets over all ranks [m2]."""
         one = fem.Constant(self.mesh, 1.0)
         return float(self.comm.allreduce(fem.assemble_scalar(form(one * self.ds(facets))), MPI.SUM))
 
     def _inward(self, facets: Integers, weights: Reals, nodes: Integers) -> tuple[float, Reals]:
         """Area [m2], and unit normals into the domain at nodes (n, dim): one for a plane, else that of each node."""
-        dim, area = self.flow.dim, self._area(facets)
+        dim, area = self.flow.dim, self.size_of(facets)
         own = self.flow.S.dofmap.index_map.size_local
         mean = -np.array([self.comm.allreduce(float(weights[:own, i].sum()), MPI.SUM) for i in range(dim)])
         if np.linalg.norm(mean) > 0.9999 * area:
@@ -293,7 +323,7 @@ class Boundary:
         return area, -self.normals(facets)[nodes]
 
     def _developed(self, inlet: Inlet) -> Profile:
-        slip = [name for c in self.conditions if isinstance(c, Slip) for name in c.on]
+        slip = [name for c in self.conditions if isinstance(c, (Slip, Periodic)) for name in c.on]
         return developed(self.flow, inlet.on, slip)
 
     # --- slip ---
@@ -365,7 +395,8 @@ class Boundary:
 def developed(flow: Flow, on: Sequence[str], slip: Sequence[str]) -> Profile:
     """The profile far down a duct whose section is the selection `on`: -div grad w = 1 there, w = 0 at its rim.
 
-    slip : selections without friction: where they meet the section w is left free
+    slip : selections without friction: where they meet the section w is left free, as it is at periodic ends, which is
+        right where the section is its own mirror image there
     The section is solved whole on every rank; the profile only knows the nodes of the flow's velocity on it.
     """
     file, dim = flow.part.file, flow.dim

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from solvers.cfd.flow.state import Reals  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow import periodic  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow.state import Reals
 
 # isort: split
 from dolfinx import fem
@@ -81,8 +82,10 @@ def load(
                 raise ValueError("it is of another mesh")
             size = float(np.ptp(march.boundary.x, axis=0).max())
             for field, (space, values) in {**_of(march), **_spaces(fields or {})}.items():
-                places = space.tabulate_dof_coordinates()[: len(values)]
-                far, row = KDTree(arrays[f"{field}/places"]).query(places)
+                known, far, row = KDTree(arrays[f"{field}/places"]), np.full(len(values), np.inf), None
+                for places in periodic.places(march.flow.part, space):
+                    away, at = known.query(places[: len(values)])
+                    far, row = np.minimum(away, far), at if row is None else np.where(away < far, at, row)
                 if len(far) and far.max() > SAME * size:
                     raise ValueError(f"{field} is of another space")
                 values[:] = arrays[f"{field}/values"][row]

@@ -13,6 +13,7 @@ from solvers.cfd.flow.conditions import (
     Inlet,
     Outlet,
     Params,
+    Periodic,
     Radiation,
     Wall,
     buoyant,
@@ -100,6 +101,7 @@ def _properties(bound: BoundCase) -> Iterator[Problem]:
 def _driven(bound: BoundCase) -> Iterator[Problem]:
     kinds = {type(c) for c in bound.conditions}
     moving = any(isinstance(c, Wall) and (c.velocity or c.rotation) for c in bound.conditions)
+    moving = moving or any(isinstance(c, Periodic) and c.drives for c in bound.conditions)
     if Inlet in kinds and Outlet not in kinds:
         todo = "Add an outlet: a face where the fluid leaves, with its pressure (0 Pa above the surroundings for most)."
         yield Problem(where="conditions", found="an inlet and no outlet", expected="an outlet with a pressure",
@@ -110,10 +112,12 @@ def _driven(bound: BoundCase) -> Iterator[Problem]:
         yield Problem(
             where="conditions",
             found=found,
-            expected="an inlet, outlets at different pressures, a moving wall, or heat and gravity",
+            expected="an inlet, outlets at different pressures, a pressure drop or a flow between periodic ends, a "
+            "moving wall, or heat and gravity",
             todo="Say what drives the flow.",
             code="not-driven",
         )
+    yield from _periodic(bound)
     for i, c in enumerate(bound.conditions):
         if isinstance(c, Inlet) and c.vector is not None and not any(c.vector):
             yield Problem(where=f"conditions[{i}].vector", found="0, 0, 0", expected="a velocity", code="zero",
@@ -126,7 +130,7 @@ def _driven(bound: BoundCase) -> Iterator[Problem]:
                 todo="Set parameters.regime to unsteady and give end_time, or remove the history.",
                 code="steady-history",
             )
-        if bound.case.domain.kind == "inside" and isinstance(c, (Inlet, Outlet)):
+        if bound.case.domain.kind == "inside" and isinstance(c, (Inlet, Outlet, Periodic)):
             for name in c.on:
                 if name not in bound.case.domain.openings:
                     yield Problem(
@@ -143,11 +147,41 @@ def _driven(bound: BoundCase) -> Iterator[Problem]:
                 yield Problem(
                     where=f"domain.openings[{i}]",
                     found=f"{name}, for which no condition says what happens there",
-                    expected="an inlet, an outlet or a wall on every opening",
+                    expected="an inlet, an outlet, a periodic end or a wall on every opening",
                     todo="An opening without a condition is closed by a wall; say so with kind: wall if it is meant.",
                     severity="warning",
                     code="closed-opening",
                 )
+
+
+def _periodic(bound: BoundCase) -> Iterator[Problem]:
+    """What goes on behind its ends has no other openings that could say what flows along it."""
+    ends = [(i, c) for i, c in enumerate(bound.conditions) if isinstance(c, Periodic)]
+    open_ = [c for c in bound.conditions if isinstance(c, (Inlet, Outlet))]
+
+    def wrong(i: int, found: str, expected: str, todo: str, code: str) -> Problem:
+        return Problem(where=f"conditions[{i}]", found=found, expected=expected, todo=todo, code=code)
+
+    for i, c in ends:
+        if bound.case.domain.kind == "around":
+            yield wrong(i, "periodic ends of a box around a part", "ends of a part, a plane or a space inside",
+                        "Draw the piece that repeats as the fluid's own part.", "not-around")  # fmt: skip
+        if c.drives and open_:
+            yield wrong(i, f"what drives the flow from end to end, and an {open_[0].kind} besides",
+                        "a pressure drop or a flow between periodic ends, or inlets and outlets",
+                        "Remove the pressure drop or the flow here: ends beside the stream only repeat it.",
+                        "contradiction")  # fmt: skip
+        if c.flows and bound.params.regime == "unsteady":
+            yield wrong(i, "a flow between periodic ends in an unsteady run", "pressure_drop",
+                        "Solve the steady flow first: it says which pressure drop goes with this flow.",
+                        "unsteady-drop")  # fmt: skip
+        if c.flows and buoyant(bound):
+            yield wrong(i, "a flow between periodic ends where warm fluid rises", "pressure_drop",
+                        "Give the pressure drop: how much flows then follows from it and from the heat.",
+                        "buoyant-drop")  # fmt: skip
+    for i, _ in [(i, c) for i, c in ends if c.flows][1:]:
+        yield wrong(i, "a second flow between periodic ends", "one; for others the pressure drop",
+                    "Give pressure_drop here, or nothing.", "contradiction")  # fmt: skip
 
 
 def _contradictions(bound: BoundCase) -> Iterator[Problem]:
@@ -166,6 +200,14 @@ def _contradictions(bound: BoundCase) -> Iterator[Problem]:
                     yield _twice(i, name, c.kind, heat[name], bound.conditions[heat[name]].kind)
                 heat.setdefault(name, i)
     for name, i in heat.items():
+        if name in flow and isinstance(bound.conditions[flow[name]], Periodic):
+            yield Problem(
+                where=f"conditions[{i}]",
+                found=f"{bound.conditions[i].kind} on {name}, behind which everything goes on",
+                expected="no heat or temperature on periodic ends",
+                todo="Remove this condition.",
+                code="contradiction",
+            )
         if name in flow and isinstance(bound.conditions[flow[name]], (Inlet, Outlet)):
             yield Problem(
                 where=f"conditions[{i}]",
@@ -290,8 +332,8 @@ def _reynolds(bound: BoundCase) -> Iterator[Problem]:
     """With a reference length the Reynolds number is known now; without, once the mesh is there."""
     fluid = next(m for _, m in bound.materials if is_fluid(m))
     length = bound.params.reference_length
-    speeds = [c.velocity or (sum(v * v for v in c.vector) ** 0.5 if c.vector else 0.0)
-              for c in bound.conditions if isinstance(c, Inlet)]  # fmt: skip
+    speeds = [c.velocity or 0.0 for c in bound.conditions if isinstance(c, (Inlet, Periodic))]
+    speeds += [sum(v * v for v in c.vector) ** 0.5 for c in bound.conditions if isinstance(c, Inlet) and c.vector]
     if length is None or fluid.density is None or not any(speeds):
         return
     assert fluid.dynamic_viscosity is not None
@@ -353,6 +395,10 @@ def _wanted(bound: BoundCase, where: str, wanted: Wanted) -> Iterator[Problem]:
         )
     if kind == "pressure_drop" and wanted.at is not None and wanted.to is None:
         yield wrong("to", "nothing", "the second point")
+    if kind == "pressure_drop" and wanted.at is None and not any(isinstance(c, Outlet) for c in bound.conditions):
+        yield wrong("on", "no outlet that the pressure could fall to", "two points, at and to")
+    if kind in ("force_coefficient", "strouhal") and not _has_speed(bound):
+        yield wrong("kind", "nothing that says how fast the flow is", "parameters.reference_speed, reference_length")
     if wanted.to is not None and kind != "pressure_drop":
         yield wrong("to", "a second point", "none")
     allowed = _COMPONENTS.get(kind, ())
@@ -372,3 +418,15 @@ def _wanted(bound: BoundCase, where: str, wanted: Wanted) -> Iterator[Problem]:
         yield wrong("kind", "no concentration at any inlet", "inlets with a concentration")
     if kind == "residence_time" and not bound.params.residence_time:
         yield wrong("kind", "residence_time not asked for", "parameters.residence_time: true")
+
+
+def _has_speed(bound: BoundCase) -> bool:
+    """Whether something says the speed and the length that coefficients are made with, before an unsteady run too."""
+    params = bound.params
+    if params.reference_speed and params.reference_length:
+        return True
+    steady = params.regime == "steady"
+    return any(
+        isinstance(c, Inlet) or (isinstance(c, Periodic) and (c.flows or (c.drives and steady)))
+        for c in bound.conditions
+    )

@@ -210,6 +210,39 @@ class Symmetry(OnFaces):
     kind: Literal["symmetry"]
 
 
+class Periodic(OnFaces):
+    """What leaves at one end enters at the other: name the faces of both. One piece stands for a long row of them.
+
+    Without a pressure drop or a flow nothing drives along it.
+    """
+
+    kind: Literal["periodic"]
+    along: Direction = Field(description="from the end where the fluid enters to the one where it leaves")
+    pressure_drop: Annotated[Pressure, Field(gt=0)] | None = Field(None, description="from end to end")
+    velocity: Annotated[Speed, Field(gt=0)] | None = Field(None, description="mean over the end, openings alone")
+    volume_flow: Annotated[float, Unit("m**3/s"), Field(gt=0)] | None = None
+    mass_flow: Annotated[float, Unit("kg/s"), Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Periodic:
+        if sum(getattr(self, n) is not None for n in ("pressure_drop", "velocity", "volume_flow", "mass_flow")) > 1:
+            raise _wrong(
+                "two-amounts",
+                "at most one of pressure_drop, velocity, volume_flow, mass_flow",
+                "Say what drives the flow, once: the others follow from it.",
+            )
+        return self
+
+    @property
+    def flows(self) -> bool:
+        """Whether it says how much flows, so that the pressure drop is to be found."""
+        return any(v is not None for v in (self.velocity, self.volume_flow, self.mass_flow))
+
+    @property
+    def drives(self) -> bool:
+        return self.flows or self.pressure_drop is not None
+
+
 class Radiation(OnFaces):
     """The faces exchange radiation with surroundings much larger than they are: e sigma (T_s^4 - T^4)."""
 
@@ -218,7 +251,7 @@ class Radiation(OnFaces):
     surroundings: Kelvin
 
 
-FLOW = (Inlet, Outlet, Wall, Slip, Symmetry)
+FLOW = (Inlet, Outlet, Wall, Slip, Symmetry, Periodic)
 THERMAL = (Temperature, HeatFlux, HeatFlow, Convection, Radiation, HeatSource, Dissipation)
 CONDITIONS = FLOW + THERMAL
 

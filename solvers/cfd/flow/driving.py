@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from hub.result import Words
 from hub.solver import BoundCase, StageError
 from hub.table import Table
 from solvers.cfd.flow.checks import judge_reynolds
-from solvers.cfd.flow.conditions import FLOW, Inlet, Outlet, Slip, Symmetry, Wall, fluid_of
-from solvers.cfd.flow.state import Fluid, Reals
+from solvers.cfd.flow.conditions import FLOW, Inlet, Outlet, Periodic, Slip, Symmetry, Wall, fluid_of
+from solvers.cfd.flow.periodic import pairs
+from solvers.cfd.flow.state import Flow, Fluid, Reals
 from solvers.fem.mesh import Part
 
 #: What in a box around a part holds where no condition says otherwise: all else are walls at rest.
@@ -51,6 +52,8 @@ def conditions(bound: BoundCase, part: Part) -> list[at.Condition]:
                 found.append(_inlet(bound, part, c, name))
             case Outlet():
                 found.append(at.Outlet(name, c.on, c.pressure))
+            case Periodic():
+                found.append(_periodic(bound, part, c, name))
             case Slip() | Symmetry():
                 found.append(at.Slip(name, c.on))
             case Wall(rotation=None):
@@ -85,6 +88,44 @@ def _inlet(bound: BoundCase, part: Part, c: Inlet, name: str) -> at.Inlet:
         scale = 1 / density if column == "m" else 1.0
         history = _over_time(c, column, scale)
     return at.Inlet(name, c.on, profile, speed, rate, direction, history)
+
+
+def _periodic(bound: BoundCase, part: Part, c: Periodic, name: str) -> at.Periodic:
+    pair = next((pair for pair in pairs(part) if pair["on"] == list(c.on)), None)
+    if pair is None:
+        raise StageError(
+            "not-periodic",
+            f"{name} goes on in nothing: the mesh was made without it.",
+            "Run the case again, with a mesh of its own.",
+        )
+    dim, file = part.mesh.geometry.dim, part.file
+    area = _measure(file.points, file.facets[np.isin(file.facet_face, pair["low"])], dim)
+    rate = c.volume_flow
+    if c.mass_flow is not None:
+        rate = c.mass_flow / fluid(bound).density
+    if c.velocity is not None:
+        rate = c.velocity * area
+    return at.Periodic(name, c.on, tuple(pair["low"]), tuple(pair["shift"][:dim]), area, c.pressure_drop or 0.0, rate)
+
+
+def drive(flow: Flow, conditions: Sequence[at.Condition], drops: Mapping[str, float]) -> None:
+    """Sets what drives the flow between periodic ends: the least acceleration that gives each its pressure drop.
+
+    drops : name of a condition -> pressure drop [Pa], of those whose own is not known
+    """
+    ends = [c for c in conditions if isinstance(c, at.Periodic)]
+    if ends:
+        fall = np.array([drops.get(c.name, c.pressure_drop) for c in ends]) / flow.fluid.density
+        flow.driven(np.linalg.lstsq(np.array([c.shift for c in ends]), fall, rcond=None)[0])
+
+
+def guess(flow: Flow, boundary: at.Boundary, ends: at.Periodic) -> float:
+    """About the pressure drop that a creeping flow needs [Pa]: walls slow the mean at the rate 2 nu (walls / volume)^2,
+    which is 8 nu / R^2 in a pipe."""
+    assert ends.flow_rate is not None
+    length = float(np.linalg.norm(ends.shift))
+    rate = 2 * flow.fluid.nu * max(boundary.walls_by_volume(), 0.1 / length) ** 2
+    return float(flow.fluid.density * rate * length * ends.flow_rate / ends.area)
 
 
 def _over_time(c: Inlet, column: str, scale: float) -> at.History:
@@ -152,20 +193,23 @@ def _covers(name: str, table: float, far: float) -> None:
 
 
 def reynolds(
-    bound: BoundCase, flow_boundary: at.Boundary, flow_rate: Callable[[at.Inlet], float]
+    bound: BoundCase, flow_boundary: at.Boundary, flow_rate: Callable[[at.Inlet | at.Periodic], float]
 ) -> tuple[float, float, float]:
-    """(speed [m/s], length [m], Reynolds number) of the first inlet; zeros without one.
+    """(speed [m/s], length [m], Reynolds number) of the largest inlet, or of what passes periodic ends; by reference
+    speed and length alone where there is neither; zeros where it is not known.
 
     The length is the reference length if there is one; else in a duct the inlet's hydraulic diameter, 4 area / wetted
-    rim (twice the gap in a plane); around a part what the flow sees of it across.
+    rim (twice the gap in a plane); between periodic ends 4 volume / wetted walls, which is the same in a duct; around a
+    part what the flow sees of it across.
     """
     part, dim = flow_boundary.flow.part, flow_boundary.flow.dim
-    inlets = [c for c in flow_boundary.conditions if isinstance(c, at.Inlet)]
+    inlets = [c for c in flow_boundary.conditions if isinstance(c, (at.Inlet, at.Periodic)) and flow_rate(c) > 0]
     if not inlets:
-        return 0.0, 0.0, 0.0
+        speed, length = bound.params.reference_speed or 0.0, bound.params.reference_length or 0.0
+        return (speed, length, speed * length / flow_boundary.flow.fluid.nu) if speed * length else (0.0, 0.0, 0.0)
     inlet = max(inlets, key=flow_rate)
     file = part.file
-    faces = [f for n in inlet.on for f in file.selections[n]]
+    faces = inlet.low if isinstance(inlet, at.Periodic) else [f for n in inlet.on for f in file.selections[n]]
     facets = file.facets[np.isin(file.facet_face, faces)]
     area = _measure(file.points, facets, dim)
     speed = bound.params.reference_speed or flow_rate(inlet) / area
@@ -175,8 +219,12 @@ def reynolds(
         box = corners.max(axis=0) - corners.min(axis=0)
         along = np.abs(np.array(bound.case.domain.along))
         length = float(max((1 - along)[:dim] * box[:dim]))
+    if not length and isinstance(inlet, at.Periodic):
+        walls = flow_boundary.walls_by_volume()
+        length = 4 / walls if walls else float(np.linalg.norm(inlet.shift))
     if not length:
-        slip = [f for c in flow_boundary.conditions if isinstance(c, at.Slip) for n in c.on for f in file.selections[n]]
+        free = [c for c in flow_boundary.conditions if isinstance(c, (at.Slip, at.Periodic)) and c is not inlet]
+        slip = [f for c in free for n in c.on for f in file.selections[n]]
         length = 2 * area if dim == 2 else 4 * area / max(_rim(file, facets, slip), 1e-300)
         if dim == 2 and _meets(file, facets, slip):
             length *= 2  # a symmetry line halves the gap

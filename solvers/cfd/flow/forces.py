@@ -44,9 +44,17 @@ class Forces:
         f = -density * self.flow.reaction.x.array.reshape(-1, dim)[nodes]
         if self.flow.part.mesh.comm.allreduce(len(near)):
             f += density * self._over(near)[nodes]
+        if self.flow.drive.any():
+            f += density * self._assembled(form(self._fallen(facets)))[nodes]
         if self._turning(facets):
             f -= density * self._assembled(self._transposed)[nodes]
         return nodes, f
+
+    def _fallen(self, facets: Integers) -> ufl.Form:
+        """The pressure that falls from periodic end to periodic end, on facets."""
+        mesh, v = self.flow.part.mesh, ufl.TestFunction(self.flow.V)
+        evenly = self.flow.falling(ufl.SpatialCoordinate(mesh))
+        return evenly * ufl.dot(ufl.FacetNormal(mesh), v) * self.boundary.ds(facets)
 
     def force(self, facets: Integers) -> Reals:
         """(dim,) force of the fluid on facets [N]."""
@@ -64,10 +72,12 @@ class Forces:
     # --- strips beside a wall ---
 
     def _beside(self, facets: Integers, nodes: Integers) -> Integers:
-        """Outer facets that are not of the wall but touch it; outlets' loads are no part of the reaction."""
+        """Outer facets that are not of the wall but touch it, but for outlets, whose loads are no part of the reaction,
+        and periodic ends, behind which the fluid goes on."""
         mesh, dim = self.flow.part.mesh, self.flow.dim
         others = np.setdiff1d(dmesh.exterior_facet_indices(mesh.topology), facets)
-        outer = np.setdiff1d(others, self.boundary.leaving).astype(np.int32)
+        passed = np.concatenate([self.boundary.leaving, self.boundary.joined])
+        outer = np.setdiff1d(others, passed).astype(np.int32)
         to_cell = mesh.topology.connectivity(dim - 1, dim)
         cells = to_cell.array[to_cell.offsets[outer]]
         at = np.zeros(len(self.boundary.x), dtype=bool)
@@ -111,7 +121,8 @@ def mean_pressure(flow: Flow, boundary: Boundary, facets: Integers) -> float:
     """Mean of the pressure over facets [Pa]."""
     ds, comm = boundary.ds(facets), flow.part.mesh.comm
     one = fem.Constant(flow.part.mesh, 1.0)
-    total, area = (comm.allreduce(fem.assemble_scalar(form(f * ds)), MPI.SUM) for f in (flow.p, one))
+    p = flow.p + flow.falling(ufl.SpatialCoordinate(flow.part.mesh))
+    total, area = (comm.allreduce(fem.assemble_scalar(form(f * ds)), MPI.SUM) for f in (p, one))
     return float(flow.fluid.density * total / area)
 
 

@@ -109,17 +109,8 @@ class Oseen:
         self._laplace = self._diffusion(laplacian)
         self._nu, self._rate, self._creeping = nu, 0.0, True
         self._damping = self._unbalanced = 0.0
-        self._drag = 2 * nu * self._walls_by_volume() ** 2
+        self._drag = 2 * nu * boundary.walls_by_volume() ** 2
         self.krylov = 0
-
-    def _walls_by_volume(self) -> float:
-        """Area of walls over volume of fluid [1/m]."""
-        boundary, one = self.boundary, fem.Constant(self.boundary.mesh, 1.0)
-        skin = boundary.ds(boundary.walls)
-        area, volume = (
-            self.comm.allreduce(fem.assemble_scalar(form(one * m)), MPI.SUM) for m in (skin, self.flow.dx(1))
-        )
-        return float(area / volume)
 
     def _facets(self, kind: type) -> Integers:
         """Those with conditions of one kind."""

@@ -20,7 +20,7 @@ from hub.figures import Figures
 from hub.result import Check, Quantity, Words
 from hub.solver import StageError
 from solvers.cfd.flow import energy
-from solvers.cfd.flow.boundary import Inlet, Outlet
+from solvers.cfd.flow.boundary import Inlet, Outlet, Periodic
 from solvers.cfd.flow.conditions import fluid_of
 from solvers.cfd.flow.solution import Solved
 from solvers.cfd.flow.state import Integers, Reals, form
@@ -132,6 +132,13 @@ def _flow(found: Solved) -> Iterator[Asked]:
         entry = np.unique(np.concatenate([boundary.facets[c.name] for c in inlets])).astype(np.int32)
         yield Asked("pressure_drop", "Pa", _both("Pressure drop, inlet to outlet", "Perdita di carico"),
                     lambda: _pressure(found, entry) - _pressure(found, boundary.leaving))  # fmt: skip
+    ends = [c for c in boundary.conditions if isinstance(c, Periodic) and (c.pressure_drop or c.flow_rate)]
+    for i, c in enumerate(ends, 1):
+        yield Asked("pressure_drop" if i == 1 else f"pressure_drop_{i}", "Pa",
+                    _both(f"Pressure drop from end to end, {c.name}", f"Perdita di carico da capo a capo, {c.name}"),
+                    lambda c=c: found.drops[c.name], given=c.flow_rate is None)  # fmt: skip
+        yield Asked(f"flow_{i}", "m**3/s", _both(f"Flow through, {c.name}", f"Portata attraverso, {c.name}"),
+                    lambda c=c: boundary.passing(c), given=c.flow_rate is not None)  # fmt: skip
     for i, c in enumerate([*inlets, *outlets], 1):
         weights = boundary.flux_weights(boundary.facets[c.name])
         sign = -1.0 if isinstance(c, Inlet) else 1.0
@@ -158,6 +165,11 @@ def _flow(found: Solved) -> Iterator[Asked]:
 
 def _pressure(found: Solved, facets: Integers) -> float:
     return forces.mean_pressure(found.flow, found.boundary, facets)
+
+
+def _pressure_at(found: Solved, probe: Probe) -> float:
+    flow = found.flow
+    return flow.fluid.density * (float(probe(flow.p)[0]) + float(flow.falling(probe.place)[0]))
 
 
 def _fastest(found: Solved) -> tuple[float, tuple[float, float, float]]:
@@ -331,12 +343,12 @@ def _wanted(found: Solved, w: Wanted) -> Asked:
             return made("m/s", lambda: picked(probe(flow.u)))
         case "pressure" if w.at is not None:
             probe = Probe(found.part.mesh, w.at)
-            return made("Pa", lambda: rho * float(probe(flow.p)[0]))
+            return made("Pa", lambda: _pressure_at(found, probe))
         case "pressure":
             return made("Pa", lambda: _pressure(found, wet))
         case "pressure_drop" if w.at is not None:
             here, there = Probe(found.part.mesh, w.at), Probe(found.part.mesh, w.to)
-            return made("Pa", lambda: rho * float(here(flow.p)[0] - there(flow.p)[0]))
+            return made("Pa", lambda: _pressure_at(found, here) - _pressure_at(found, there))
         case "pressure_drop":
             return made("Pa", lambda: _pressure(found, wet) - _pressure(found, boundary.leaving))
         case "volume_flow" | "mass_flow":
@@ -481,7 +493,7 @@ def _wall_units(found: Solved) -> float:
     flow, mesh, dim = found.flow, found.part.mesh, found.flow.dim
     shear = forces.wall_shear(flow, found.boundary)
     space = shear.function_space
-    facets = found.boundary.rest
+    facets = found.boundary.walls
     if not mesh.comm.allreduce(len(facets)):
         return 0.0
     size = np.linalg.norm(shear.x.array.reshape(-1, dim), axis=1)

@@ -39,6 +39,10 @@ def moving(found: Solved) -> dict[str, Reals]:
         "velocity": _on_whole(found, flow.u, flow.dim),
         "pressure": density * _on_whole(found, flow.p, 1)[:, 0],
     }
+    if flow.drive.any():
+        geometry = found.bodies.whole.mesh.geometry
+        wet = np.unique(geometry.dofmaps[0][found.bodies.cells])
+        shown["pressure"][wet] += density * flow.falling(geometry.x[wet])
     if found.heat is not None:
         shown["temperature"] = found.heat.level + _quadratic(found.bodies.whole, found.heat.s, 1)[:, 0]
     return shown

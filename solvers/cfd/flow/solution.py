@@ -18,7 +18,7 @@ from hub.runfolder import Attempt
 from hub.solver import BoundCase, StageError
 from solvers.cfd import gaps
 from solvers.cfd.flow import checkpoint, driving
-from solvers.cfd.flow.boundary import Boundary, Inlet
+from solvers.cfd.flow.boundary import Boundary, Inlet, Periodic
 from solvers.cfd.flow.buoyancy import Coupled
 from solvers.cfd.flow.conditions import buoyant, fluid_of, mixes, thermal
 from solvers.cfd.flow.energy import Bodies
@@ -31,6 +31,9 @@ from solvers.fem.mesh import Part
 
 #: Turns between flow and heat in space, and the part of a change that is taken, before they are given up.
 TURNS, TAKEN = 60, 0.7
+#: Pressure drops that are tried for a given flow, how close that is come to, and the flattest and the steepest way in
+#: which drops may grow with the flow: as it does in creeping ones, as its square behind edges.
+DROPS, MET, GROWS = 20, 1e-7, (0.5, 3.0)
 #: Boussinesq's approximation is doubted where expansion times the difference of temperature is above this.
 BOUSSINESQ = 0.1
 
@@ -42,6 +45,7 @@ class Solved:
     bodies : the mesh, whole and of the fluid alone; carrier : the velocity on the whole mesh
     reynolds : (speed [m/s], length [m], number) of the largest inlet
     series : name of a quantity -> its values at `times` [s], of an unsteady run
+    drops : periodic condition -> pressure drop from end to end [Pa]
     passed, lost : of an unsteady run, the largest flow and the largest net flow of all its steps [m3/s]
     """
 
@@ -55,6 +59,7 @@ class Solved:
     age: Transport | None = None
     convergence: Convergence | None = None
     reynolds: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    drops: dict[str, float] = field(default_factory=dict)
     doubts: list[Words] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=dict)
@@ -81,6 +86,8 @@ def prepare(bound: BoundCase, bodies: Bodies, degree: int) -> Solved:
     flow = Flow(bodies.fluid, driving.fluid(bound), degree)
     boundary = Boundary(flow, driving.conditions(bound, bodies.fluid))
     found = Solved(bound, bodies, flow, boundary, energy.velocity_on(bodies, flow))
+    found.drops = {c.name: c.pressure_drop for c in boundary.conditions if isinstance(c, Periodic)}
+    driving.drive(flow, boundary.conditions, found.drops)
     found.reynolds = driving.reynolds(bound, boundary, _rate_of(boundary))
     found.doubts += driving.judge(bound, found.reynolds[2])
     if narrow := gaps.judge(bodies.whole.file.numbers, bound.conditions):
@@ -92,11 +99,13 @@ def prepare(bound: BoundCase, bodies: Bodies, degree: int) -> Solved:
     return found
 
 
-def _rate_of(boundary: Boundary) -> Callable[[Inlet], float]:
-    """What enters through an inlet, at its largest within a run [m3/s]."""
+def _rate_of(boundary: Boundary) -> Callable[[Inlet | Periodic], float]:
+    """What enters through an inlet, at its largest within a run, or passes periodic ends, so far as is known [m3/s]."""
 
-    def rate(inlet: Inlet) -> float:
+    def rate(inlet: Inlet | Periodic) -> float:
         flow = boundary.flow
+        if isinstance(inlet, Periodic):
+            return inlet.flow_rate or abs(boundary.passing(inlet))
         u = np.zeros((len(boundary.x), flow.dim))
         holding = next(h for h in boundary.holdings if h.condition is inlet)
         u[holding.nodes] = holding.shape
@@ -125,9 +134,7 @@ def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None
     if buoyant(bound):
         _together(found, watch, warm=start is not None)
     else:
-        found.convergence = steady.solve(
-            found.flow, found.boundary, tolerance=tolerance, watch=watch, warm=start is not None, sturdy=sturdy
-        )
+        _flowing(found, watch, tolerance, start, sturdy)
         energy.carry(found.bodies, found.flow, found.carrier)
         if found.heat is not None:
             found.heat.solve()
@@ -137,6 +144,48 @@ def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None
     if bound.params.residence_time:
         found.age = energy.residence_time(bound, found.flow)
         found.age.solve()
+
+
+def _flowing(found: Solved, watch: steady.Watch, tolerance: float, start: Solved | None, sturdy: bool) -> None:
+    """The flow alone; between periodic ends with a given flow at the pressure drop that it takes."""
+    flow, boundary = found.flow, found.boundary
+    sought = next((c for c in boundary.conditions if isinstance(c, Periodic) and c.flow_rate is not None), None)
+    if sought is not None:
+        known = start.drops if start is not None else {}
+        found.drops[sought.name] = known.get(sought.name) or driving.guess(flow, boundary, sought)
+    tried: list[tuple[float, float]] = []
+    for turn in range(DROPS):
+        driving.drive(flow, boundary.conditions, found.drops)
+        found.convergence = steady.solve(
+            flow, boundary, tolerance=tolerance, watch=watch, warm=turn > 0 or start is not None, sturdy=sturdy
+        )
+        if sought is None or sought.flow_rate is None:
+            break
+        passes = boundary.passing(sought)
+        if abs(passes / sought.flow_rate - 1) <= MET:
+            break
+        if passes > 0:
+            tried.append((np.log(found.drops[sought.name]), np.log(passes)))
+        growth = 1.0
+        if len(tried) > 1 and tried[-1][1] != tried[-2][1]:
+            growth = (tried[-1][0] - tried[-2][0]) / (tried[-1][1] - tried[-2][1])
+        missing = np.log(sought.flow_rate / passes) if passes > 0 else np.log(10.0)
+        found.drops[sought.name] *= float(np.exp(np.clip(growth, *GROWS) * missing))
+    else:
+        raise StageError(
+            "no-drop",
+            f"No pressure drop was found at which {sought.flow_rate:.4g} m3/s flow through {sought.name}; the last of "
+            f"{DROPS}, {found.drops[sought.name]:.4g} Pa, gave {passes:.4g} m3/s.",
+            "Give the pressure drop instead of the flow, or choose regime: unsteady.",
+        )
+    _passed(found)
+
+
+def _passed(found: Solved) -> None:
+    """The Reynolds number of what passes periodic ends, where only the flow itself says it. Raises StageError."""
+    if not found.reynolds[2] and found.drops:
+        found.reynolds = driving.reynolds(found.bound, found.boundary, _rate_of(found.boundary))
+        found.doubts += driving.judge(found.bound, found.reynolds[2])
 
 
 def _lift(bound: BoundCase) -> tuple[float, Reals]:
@@ -153,7 +202,8 @@ def push_up(found: Solved, theta: Reals | None = None) -> None:
     here = fem.Function(found.flow.S)
     cells = np.arange(len(found.bodies.cells), dtype=np.int32)
     here.interpolate(warm, cells0=found.bodies.cells, cells1=cells)
-    found.flow.force.x.array.reshape(-1, found.flow.dim)[:] = -beta * here.x.array[:, None] * gravity[: found.flow.dim]
+    lift = -beta * here.x.array[:, None] * gravity[: found.flow.dim]
+    found.flow.force.x.array.reshape(-1, found.flow.dim)[:] = lift + found.flow.drive
     found.flow.force.x.scatter_forward()
 
 
@@ -171,6 +221,7 @@ def _together(found: Solved, watch: steady.Watch, warm: bool) -> None:
         still = (none, none)
         if bodies.conjugate:
             boundary = Boundary(whole, driving.conditions(bound, bodies.whole))
+            driving.drive(whole, boundary.conditions, found.drops)
             still = (_in_solids(bodies, whole.S), _only_in_solids(bodies, whole.Q))
             heat = energy.temperature(bound, bodies, whole.u, found.flow.degree)
             heat.s.x.array[:] = found.heat.s.x.array
@@ -307,5 +358,6 @@ def solve_over_time(
 
     unsteady.run(found.flow, found.boundary, settings, each_step=each_step, march=march)
     found.steps, found.passed, found.lost = march.control.step, march.control.passed, march.control.lost
+    _passed(found)
     if rises:
         _doubt_boussinesq(found)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from solvers.fem.mesh import Part  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow.periodic import space  # first, for it loads MPI ahead of the bindings
+from solvers.fem.mesh import Part
 
 # isort: split
 import ufl
@@ -74,6 +75,7 @@ class Flow:
     degree : of the velocity, 2 or 3; the pressure has one less (Taylor-Hood)
     u : velocity [m/s]; p : pressure over density [m2/s2]; t : time [s]
     force : acceleration that acts on the fluid [m/s2], zero unless set (buoyancy)
+    drive : (dim,) of that what stands for a pressure that falls from periodic end to periodic end [m/s2]; p is the rest
     reaction : what the boundary gives the fluid at each node, over density [m4/s2]: the residual of the momentum
         equation, which is zero inside; minus its sum over the nodes of a wall is the force on the wall over density
     """
@@ -85,11 +87,30 @@ class Flow:
     u: fem.Function = field(init=False)
     p: fem.Function = field(init=False)
     force: fem.Function = field(init=False)
+    drive: Reals = field(init=False)
     reaction: fem.Function = field(init=False)
 
     def __post_init__(self) -> None:
         self.u, self.force, self.reaction = (fem.Function(self.V) for _ in range(3))
         self.p = fem.Function(self.Q)
+        self.drive = np.zeros(self.dim)
+        inside = self.part.file.points[np.unique(self.part.file.cells)]
+        self._middle = (inside.min(axis=0) + inside.max(axis=0)) / 2
+
+    def driven(self, acceleration: Reals) -> None:
+        """Sets what drives the flow from one periodic end to the other, (dim,) [m/s2], in place of all other forces."""
+        self.drive[:] = acceleration
+        self.force.x.array.reshape(-1, self.dim)[:] = self.drive
+
+    def falling(self, x: Any) -> Any:
+        """The pressure over density that is not in p, at places (n, 3) or as an expression at coordinates (dim,).
+
+        It falls evenly and is zero in the middle of the domain's box [m2/s2].
+        """
+        if isinstance(x, np.ndarray):
+            return -(x - self._middle)[:, : self.dim] @ self.drive
+        drive, middle = (fem.Constant(self.part.mesh, np.array(v[: self.dim])) for v in (self.drive, self._middle))
+        return -ufl.dot(drive, x - middle)
 
     @property
     def dim(self) -> int:
@@ -99,17 +120,17 @@ class Flow:
     @cached_property
     def V(self) -> fem.FunctionSpace:
         """Velocities."""
-        return fem.functionspace(self.part.mesh, ("Lagrange", self.degree, (self.dim,)))
+        return space(self.part, ("Lagrange", self.degree, (self.dim,)))
 
     @cached_property
     def S(self) -> fem.FunctionSpace:
         """One component of the velocity: the same nodes in the same order as V."""
-        return fem.functionspace(self.part.mesh, ("Lagrange", self.degree))
+        return space(self.part, ("Lagrange", self.degree))
 
     @cached_property
     def Q(self) -> fem.FunctionSpace:
         """Pressures."""
-        return fem.functionspace(self.part.mesh, ("Lagrange", self.degree - 1))
+        return space(self.part, ("Lagrange", self.degree - 1))
 
     @property
     def unknowns(self) -> int:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from solvers.cfd.flow.state import Integers, Reals, form  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow.periodic import space  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow.state import Integers, Reals, form
 
 # isort: split
 import dolfinx.fem.petsc as fp
@@ -182,7 +183,7 @@ class Transport:
     def __post_init__(self) -> None:
         mesh = self.part.mesh
         self.comm, self.dim = mesh.comm, mesh.geometry.dim
-        self.S, self.DG0 = fem.functionspace(mesh, ("Lagrange", self.degree)), fem.functionspace(mesh, ("DG", 0))
+        self.S, self.DG0 = space(self.part, ("Lagrange", self.degree)), fem.functionspace(mesh, ("DG", 0))
         self.s = fem.Function(self.S)
         self.capacity, self.conductivity, self.source = (fem.Function(self.DG0) for _ in range(3))
         self._rate = fem.Constant(mesh, 0.0)

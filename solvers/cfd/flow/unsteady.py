@@ -252,7 +252,8 @@ class March:
         for t in (0.0, 1e-3 * until, 1e-2 * until, 0.1 * until):
             self.boundary.impose(u, self.flow.t + t)
             rates.append(self.rate(u))
-        return min(0.1 * self.settings.courant / max(max(rates), 1e-12 / until), until / 100)
+        crossed, pulled = 0.1 * self.settings.courant, self.rate(self.flow.force.x.array.reshape(u.shape))
+        return min(crossed / max(max(rates), 1e-12 / until), until / 100, (crossed / max(pulled, 1e-300)) ** 0.5)
 
     def step(self) -> None:
         """One step that is good, after as many rejected ones as it takes. Raises StageError."""
@@ -333,7 +334,8 @@ class March:
             return "the equation of the pressure could not be solved"
         boundary.impose(new, t)
         speed = self._largest(new)
-        before = max(self._largest(u), self._largest(boundary.velocities(t)))
+        # what forces give in this step is no growth: from rest all speed is of them
+        before = max(self._largest(u), self._largest(boundary.velocities(t)), dt * self._largest(flow.force.x.array))
         if not np.isfinite(speed):
             return "the velocity is not a number any more"
         if self.control.step and speed > GROWTH * before:
