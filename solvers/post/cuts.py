@@ -25,6 +25,8 @@ LINES = 160
 LONGEST = 1.0
 #: Share of the values at either end that the colours may leave out, if these few lie far away.
 OUTLIERS = 0.002
+#: Of the largest value: what is smaller is what rounding leaves of a zero.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Range:
 
     def show(self, value: float, language: Language) -> str:
         scale, offset, sign = self.unit
+        value = value if abs(value) > ROUNDING * max(abs(self.low), abs(self.high)) else 0.0
         return f"{language.number((value - offset) / scale, digits=3)} {sign}".strip()
 
 

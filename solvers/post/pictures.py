@@ -176,7 +176,8 @@ def field(fields: Fields, view: View, quantities: Mapping[str, Quantity], langua
     sheet = Sheet(*PANEL)
     sheet.paste(stage.draw(look))
     scale, offset, sign = language.scale(max(abs(low), abs(high)), view.unit)
-    show = lambda v: language.number((v - offset) / scale, digits=3)  # noqa: E731
+    zero = cuts.ROUNDING * max(abs(low), abs(high))
+    show = lambda v: language.number(((v if abs(v) > zero else 0.0) - offset) / scale, digits=3)  # noqa: E731
     texts = {
         "max": f"{language.say('max')} {show(high)} {sign}".strip(),
         "min": f"{language.say('min')} {show(low)} {sign}".strip(),

@@ -126,7 +126,8 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "The mesh, cut open, and the shape quality of its elements.",
         "it": "La mesh, sezionata, e la qualità di forma dei suoi elementi.",
     },
-    "along": {"en": "along {}", "it": "lungo {}"},
+    "along": {"en": "Along", "it": "Lungo"},
+    "towards": {"en": "along {}", "it": "lungo {}"},
     "nothing": {"en": "nothing to set", "it": "nessun valore"},
     "whole": {"en": "on the whole part", "it": "su tutto il pezzo"},
     "face_list": {"en": "face {}", "it": "faccia {}"},
@@ -263,7 +264,7 @@ class Language(Figures):
         text = self.quantity(length, si)
         for axis, value in zip("xyz", values, strict=True):
             if abs(abs(value) - length) <= 1e-9 * length:
-                return f"{text} {self.say('along', ('−' if value < 0 else '+') + axis)}"
+                return f"{text} {self.say('towards', ('−' if value < 0 else '+') + axis)}"
         scale, offset, sign = self.scale(length, si)
         parts = "; ".join(self.number((v - offset) / scale) for v in values)
         return f"{text} ({glue(parts, sign)})"
