@@ -157,24 +157,26 @@ def _bodies(case: Case, verdict: GeometryVerdict) -> list[Problem]:
     known = [body.name for body in verdict.bodies]
     if case.domain.kind in ("inside", "around"):  # the part is not meshed, the fluid is
         known = ["fluid"]
-    problems, covered = [], set()
+    used: list[tuple[list[str | int], str]] = []
+    covered: set[str] = set()
     for i, body in enumerate(case.bodies):
         names = [body.on] if isinstance(body.on, str) else list(body.on)
-        if names == ["all"]:
-            covered.update(known)
-            continue
-        for name in names:
-            if name not in known:
-                problems.append(
-                    Problem(
-                        where=path(["bodies", i, "on"]),
-                        found=excerpt(name),
-                        expected=f"the name of a body: {', '.join(map(excerpt, known[:20]))}",
-                        todo="`officina check` lists the bodies of the part.",
-                        code="unknown-body",
-                    )
-                )
-            covered.add(name)
+        covered.update(known if names == ["all"] else names)
+        used += [(["bodies", i, "on"], name) for name in names]
+    for i, condition in enumerate(case.conditions):
+        bodies = getattr(condition, "bodies", ())
+        used += [(["conditions", i, "bodies"], str(n)) for n in ([bodies] if isinstance(bodies, str) else bodies)]
+    problems = [
+        Problem(
+            where=path(where),
+            found=excerpt(name),
+            expected=f"the name of a body: {', '.join(map(excerpt, known[:20]))}",
+            todo="`officina check` lists the bodies of the part.",
+            code="unknown-body",
+        )
+        for where, name in used
+        if name not in known and name != "all"
+    ]
     bare = [name for name in known if name not in covered]
     if bare:
         problems.append(

@@ -55,6 +55,7 @@ UNITS: dict[str, tuple[str, ...]] = {
     "s": ("s", "ms", "min", "h"),
     "K": ("degC", "C", "K", "degF"),
     "delta_K": ("K", "degC", "C"),
+    "1/m": ("1/m", "1/cm", "1/mm"),
     "1/K": ("1/K", "um/m/K", "1e-6/K", "ppm/K"),
     "W": ("W", "kW", "mW"),
     "W/m**2": ("W/m2", "kW/m2"),

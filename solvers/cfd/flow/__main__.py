@@ -35,9 +35,9 @@ class Flow(Solver):
     title: ClassVar[Words] = {"en": "Flow and heat in fluids", "it": "Flusso e calore nei fluidi"}
     summary: ClassVar[Words] = {
         "en": "Pressure drops, flows, forces, temperatures and mixing of laminar flows inside and around parts, steady "
-        "or changing over time. Fans and porous layers are not offered.",
+        "or changing over time; with filters, packings and fans, and in pieces that repeat.",
         "it": "Perdite di carico, portate, forze, temperature e miscelazione di flussi laminari dentro e attorno ai "
-        "pezzi, stazionari o variabili nel tempo. Ventilatori e strati porosi non sono offerti.",
+        "pezzi, stazionari o variabili nel tempo; con filtri, riempimenti e ventilatori, e in tratti che si ripetono.",
     }
     equation = "rho (du/dt + u . grad u) = -grad p + div(mu (grad u + grad u^T)) + rho beta (T0 - T) g, div u = 0"
     references = (

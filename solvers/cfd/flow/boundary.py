@@ -129,7 +129,7 @@ class Boundary:
     held : (n,) nodes whose velocity is prescribed
     slipping : (m,) nodes that may only move along walls; tangent : (m, dim, dim) projections on what is left to them
     outlets : the outlets; closed : there is none
-    joined : facets of periodic ends
+    joined : facets of periodic ends; thrust : (nodes, dim) load of what pushes inside, over density [m4/s2]
     Raises StageError where a condition acts on no outer face, or where a closed domain is fed.
     """
 
@@ -141,6 +141,7 @@ class Boundary:
         self._n = ufl.FacetNormal(self.mesh)
         self._nodes = flow.S.dofmap.index_map.size_local + flow.S.dofmap.index_map.num_ghosts
         self.x = flow.S.tabulate_dof_coordinates()[: self._nodes]
+        self.thrust = np.zeros((self._nodes, flow.dim))
         self._flux_of = lambda ds: form(ufl.inner(self._n, v) * ds)
         skin = dmesh.exterior_facet_indices(self.mesh.topology).astype(np.int32)
         self.skin, self.area = self.flux_weights(skin), self.size_of(skin)
@@ -367,11 +368,11 @@ class Boundary:
         return np.array([o.pressure * o.history(t) / self.flow.fluid.density for o in self.outlets])
 
     def push(self, t: float) -> Reals:
-        """(nodes, dim) load of the outlets at time t over density [m4/s2], to be added to the right side."""
-        return self.pressed(self.pressures(t))
+        """(nodes, dim) load of outlets and fans at time t over density [m4/s2], to be added to the right side."""
+        return self.pressed(self.pressures(t)) + self.thrust
 
     def pressed(self, pressures: Reals) -> Reals:
-        """The same for some pressures over density at the outlets."""
+        """That of some pressures over density at the outlets alone."""
         load = np.zeros((self._nodes, self.flow.dim))
         for pressure, weights in zip(pressures, self._push, strict=True):
             load -= pressure * weights

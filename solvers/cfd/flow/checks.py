@@ -10,6 +10,7 @@ from hub.solver import BoundCase
 from solvers.cfd.flow.conditions import (
     FLOW,
     WANTED,
+    Fan,
     Inlet,
     Outlet,
     Params,
@@ -101,7 +102,7 @@ def _properties(bound: BoundCase) -> Iterator[Problem]:
 def _driven(bound: BoundCase) -> Iterator[Problem]:
     kinds = {type(c) for c in bound.conditions}
     moving = any(isinstance(c, Wall) and (c.velocity or c.rotation) for c in bound.conditions)
-    moving = moving or any(isinstance(c, Periodic) and c.drives for c in bound.conditions)
+    moving = moving or any(isinstance(c, Fan) or (isinstance(c, Periodic) and c.drives) for c in bound.conditions)
     if Inlet in kinds and Outlet not in kinds:
         todo = "Add an outlet: a face where the fluid leaves, with its pressure (0 Pa above the surroundings for most)."
         yield Problem(where="conditions", found="an inlet and no outlet", expected="an outlet with a pressure",
@@ -113,11 +114,12 @@ def _driven(bound: BoundCase) -> Iterator[Problem]:
             where="conditions",
             found=found,
             expected="an inlet, outlets at different pressures, a pressure drop or a flow between periodic ends, a "
-            "moving wall, or heat and gravity",
+            "fan, a moving wall, or heat and gravity",
             todo="Say what drives the flow.",
             code="not-driven",
         )
     yield from _periodic(bound)
+    yield from _fans(bound)
     for i, c in enumerate(bound.conditions):
         if isinstance(c, Inlet) and c.vector is not None and not any(c.vector):
             yield Problem(where=f"conditions[{i}].vector", found="0, 0, 0", expected="a velocity", code="zero",
@@ -151,6 +153,27 @@ def _driven(bound: BoundCase) -> Iterator[Problem]:
                     todo="An opening without a condition is closed by a wall; say so with kind: wall if it is meant.",
                     severity="warning",
                     code="closed-opening",
+                )
+
+
+def _fans(bound: BoundCase) -> Iterator[Problem]:
+    """A curve is followed by solving for the steady flow again and again."""
+    flows = any(isinstance(c, Periodic) and c.flows for c in bound.conditions)
+    for i, c in enumerate(bound.conditions):
+        if not isinstance(c, Fan) or c.curve is None:
+            continue
+        for wrong, found in (
+            (bound.params.regime == "unsteady", "the curve of a fan in an unsteady run"),
+            (buoyant(bound), "the curve of a fan where warm fluid rises"),
+            (flows, "the curve of a fan, and a flow between periodic ends"),
+        ):
+            if wrong:
+                yield Problem(
+                    where=f"conditions[{i}].curve",
+                    found=found,
+                    expected="pressure_rise",
+                    todo="Give the pressure rise at the flow that is expected.",
+                    code="fan-curve",
                 )
 
 

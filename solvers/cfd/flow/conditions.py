@@ -6,6 +6,7 @@ A face that no condition names is a wall at rest that lets no heat through; in a
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ from solvers.fem.heat.conditions import (
     HeatFlow,
     HeatFlux,
     HeatSource,
+    InBodies,
     Kelvin,
     OnFaces,
     Temperature,
@@ -243,6 +245,55 @@ class Periodic(OnFaces):
         return self.flows or self.pressure_drop is not None
 
 
+class Porous(InBodies):
+    """Bodies of fluid that resist it evenly, as filters, packings and honeycombs do.
+
+    The pressure falls by (viscosity / permeability + inertial density speed / 2) speed on each metre, speed being that
+    of the fluid before the body (Darcy and Forchheimer).
+    """
+
+    kind: Literal["porous"]
+    permeability: Annotated[Area, Field(gt=0)] = Field(description="viscosity times speed over pressure fall a metre")
+    inertial: Annotated[float, Unit("1/m"), Field(ge=0)] = Field(0.0, description="what the square of the speed costs")
+
+
+class Fan(InBodies):
+    """Bodies of fluid in which a fan pushes: its pressure rises from one side to the other, spread over their depth.
+
+    Swirl and the blades are not resolved.
+    """
+
+    kind: Literal["fan"]
+    along: Direction = Field(description="the way the fan blows")
+    pressure_rise: Annotated[Pressure, Field(gt=0)] | None = Field(None, description="at the flow that there is")
+    curve: Annotated[Table, Columns({"Q": "m**3/s", "p": "Pa"}, rising="Q")] | None = Field(
+        None, description="flow Q [m3/h] and pressure rise p [Pa] of the data sheet; steady only"
+    )
+
+    @model_validator(mode="after")
+    def _one_rise(self) -> Fan:
+        if (self.pressure_rise is None) == (self.curve is None):
+            raise _wrong("one-rise", "either pressure_rise or curve", "Say what the fan gives, once.")
+        if self.curve is not None:
+            rises = self.curve.column("p", "Pa")
+            if len(rises) < 2 or any(b >= a for a, b in pairwise(rises)):
+                raise _wrong(
+                    "not-falling",
+                    "two rows or more, in which p falls as Q rises",
+                    "Leave out the part of the curve where the fan stalls: there is no steady flow to be relied on.",
+                )
+        return self
+
+    def rise(self, flow: float) -> float:
+        """The pressure rise at a flow [m3/s], along straight lines between the rows and beyond them [Pa]."""
+        if self.curve is None:
+            return self.pressure_rise or 0.0
+        flows, rises = self.curve.column("Q", "m**3/s"), self.curve.column("p", "Pa")
+        i = min(max(bisect(flows, flow), 1), len(flows) - 1)
+        slope = (rises[i] - rises[i - 1]) / (flows[i] - flows[i - 1])
+        return float(rises[i - 1] + slope * (flow - flows[i - 1]))
+
+
 class Radiation(OnFaces):
     """The faces exchange radiation with surroundings much larger than they are: e sigma (T_s^4 - T^4)."""
 
@@ -253,7 +304,7 @@ class Radiation(OnFaces):
 
 FLOW = (Inlet, Outlet, Wall, Slip, Symmetry, Periodic)
 THERMAL = (Temperature, HeatFlux, HeatFlow, Convection, Radiation, HeatSource, Dissipation)
-CONDITIONS = FLOW + THERMAL
+CONDITIONS = (*FLOW, Porous, Fan, *THERMAL)
 
 #: Kind of a wanted quantity -> what it is, and what its keys mean.
 WANTED = {

@@ -89,14 +89,21 @@ class Oseen:
         dx, low = flow.dx(), flow.dx(2 * flow.degree)
         un = ufl.dot(flow.u, ufl.FacetNormal(flow.part.mesh))
         back = BACKFLOW * (abs(un) - un) / 2 * s * r * boundary.ds(boundary.leaving)
-        self._A = Matrix(ufl.dot(flow.u, ufl.grad(s)) * r * dx + back)
+        held = boundary.ds(self._facets(Inlet))
+        moving = ufl.dot(flow.u, ufl.grad(s)) * r * dx + back
+        carried = ufl.dot(flow.u, ufl.grad(q)) * z * low - un * q * z * held
+        self._resting: tuple[Matrix, Matrix] | None = None
+        if flow.darcy is not None:
+            # what grows with the speed is taken at the last one, as convection is
+            slowed = flow.resistance(flow.u)
+            moving, carried = moving + slowed * s * r * low, carried + slowed * q * z * low
+            self._resting = Matrix(flow.darcy * s * r * low).assemble(), Matrix(flow.darcy * q * z * low).assemble()
+        self._A, self._Fp = Matrix(moving), Matrix(carried)
         self._K = Matrix(ufl.dot(ufl.grad(s), ufl.grad(r)) * low).assemble()
         self._M = Matrix(s * r * low).assemble()
         self._G = Coupling(lambda i: q * r.dx(i) * low, dim)
         self._D = Coupling(lambda i: s.dx(i) * z * low, dim)
         self._Mp = Matrix(q * z * low).assemble()
-        held = boundary.ds(self._facets(Inlet))
-        self._Fp = Matrix(ufl.dot(flow.u, ufl.grad(q)) * z * low - un * q * z * held)
         on = np.flatnonzero(self._Mp.columns == np.repeat(np.arange(self._Mp.own), np.diff(self._Mp.rows)))
         self._inverse_mass = 1.0 / self._Mp.data[on][:, None]
         self._factors = Factors(self._A)
@@ -167,6 +174,8 @@ class Oseen:
         slow = (self._drag + self._damping) * r
         if not self._creeping:
             slow += self._Fp.times(x)[:, 0]
+        elif self._resting is not None:
+            slow += self._resting[1].times(x)[:, 0]
         return self._nu * x[:, 0] + self._laplace.inverse(slow)
 
     # --- linear and nonlinear iterations ---
@@ -212,7 +221,7 @@ class Oseen:
         """The matrices at the flow's velocity."""
         self._A.assemble()
         if self._creeping:
-            self._A.data[:] = 0.0
+            self._A.data[:] = 0.0 if self._resting is None else self._resting[0].data
         self._A.data += self._nu * self._K.data
         if not self._creeping:
             self._Fp.assemble()

@@ -19,7 +19,7 @@ from hub.case import Wanted
 from hub.figures import Figures
 from hub.result import Check, Quantity, Words
 from hub.solver import StageError
-from solvers.cfd.flow import energy
+from solvers.cfd.flow import energy, media
 from solvers.cfd.flow.boundary import Inlet, Outlet, Periodic
 from solvers.cfd.flow.conditions import fluid_of
 from solvers.cfd.flow.solution import Solved
@@ -139,6 +139,10 @@ def _flow(found: Solved) -> Iterator[Asked]:
                     lambda c=c: found.drops[c.name], given=c.flow_rate is None)  # fmt: skip
         yield Asked(f"flow_{i}", "m**3/s", _both(f"Flow through, {c.name}", f"Portata attraverso, {c.name}"),
                     lambda c=c: boundary.passing(c), given=c.flow_rate is not None)  # fmt: skip
+    for i, f in enumerate(found.fans, 1):
+        yield Asked(f"fan_flow_{i}", "m**3/s", _both(f"Flow, {f.name}", f"Portata, {f.name}"), f.flow_rate)
+        yield Asked(f"fan_rise_{i}", "Pa", _both(f"Pressure rise, {f.name}", f"Aumento di pressione, {f.name}"),
+                    lambda f=f: f.rise, given=f.condition.curve is None)  # fmt: skip
     for i, c in enumerate([*inlets, *outlets], 1):
         weights = boundary.flux_weights(boundary.facets[c.name])
         sign = -1.0 if isinstance(c, Inlet) else 1.0
@@ -560,15 +564,15 @@ def _momentum(found: Solved) -> float:
     skin = boundary.ds(np.asarray(dolfinx.mesh.exterior_facet_indices(found.part.mesh.topology), dtype=np.int32))
     back = (abs(un) - un) / 4
     leaving = boundary.ds(boundary.leaving)
-    given, taken, sizes = [], [], []
+    given, taken, sizes, slowed = [], [], [], media.lost(flow)
     for i in range(dim):
         carried = fem.assemble_scalar(form(flow.u[i] * un * skin)) + fem.assemble_scalar(
             form(flow.u[i] * back * leaving)
         )
         lift = fem.assemble_scalar(form(flow.force[i] * flow.dx()))
-        given.append(comm.allreduce(float((reaction + push)[:, i].sum()) + lift, MPI.SUM))
+        given.append(comm.allreduce(float((reaction + push)[:, i].sum()) + lift, MPI.SUM) - slowed[i])
         taken.append(comm.allreduce(float(carried), MPI.SUM))
-        sizes.append(comm.allreduce(float(np.abs(reaction[:, i]).sum() + abs(lift)), MPI.SUM))
+        sizes.append(comm.allreduce(float(np.abs(reaction[:, i]).sum() + abs(lift)), MPI.SUM) + abs(slowed[i]))
     return float(np.linalg.norm(np.subtract(given, taken)) / max(*sizes, 1e-300))
 
 

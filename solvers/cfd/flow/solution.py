@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from solvers.cfd.flow import energy, steady, unsteady  # first, for they load MPI ahead of the bindings
+from solvers.cfd.flow import (
+    energy,
+    media,
+    operating,
+    steady,
+    unsteady,
+)  # first, for they load MPI ahead of the bindings
 
 # isort: split
 from dolfinx import fem
@@ -31,9 +37,6 @@ from solvers.fem.mesh import Part
 
 #: Turns between flow and heat in space, and the part of a change that is taken, before they are given up.
 TURNS, TAKEN = 60, 0.7
-#: Pressure drops that are tried for a given flow, how close that is come to, and the flattest and the steepest way in
-#: which drops may grow with the flow: as it does in creeping ones, as its square behind edges.
-DROPS, MET, GROWS = 20, 1e-7, (0.5, 3.0)
 #: Boussinesq's approximation is doubted where expansion times the difference of temperature is above this.
 BOUSSINESQ = 0.1
 
@@ -60,6 +63,7 @@ class Solved:
     convergence: Convergence | None = None
     reynolds: tuple[float, float, float] = (0.0, 0.0, 0.0)
     drops: dict[str, float] = field(default_factory=dict)
+    fans: tuple[media.Blower, ...] = ()
     doubts: list[Words] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=dict)
@@ -84,10 +88,12 @@ class Solved:
 def prepare(bound: BoundCase, bodies: Bodies, degree: int) -> Solved:
     """The equations of a case, nothing solved. Raises StageError where case and mesh do not go together."""
     flow = Flow(bodies.fluid, driving.fluid(bound), degree)
+    media.resist(bound, flow)
     boundary = Boundary(flow, driving.conditions(bound, bodies.fluid))
-    found = Solved(bound, bodies, flow, boundary, energy.velocity_on(bodies, flow))
+    found = Solved(bound, bodies, flow, boundary, energy.velocity_on(bodies, flow), fans=media.fans(bound, flow))
     found.drops = {c.name: c.pressure_drop for c in boundary.conditions if isinstance(c, Periodic)}
     driving.drive(flow, boundary.conditions, found.drops)
+    media.blow(boundary, found.fans)
     found.reynolds = driving.reynolds(bound, boundary, _rate_of(boundary))
     found.doubts += driving.judge(bound, found.reynolds[2])
     if narrow := gaps.judge(bodies.whole.file.numbers, bound.conditions):
@@ -134,7 +140,18 @@ def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None
     if buoyant(bound):
         _together(found, watch, warm=start is not None)
     else:
-        _flowing(found, watch, tolerance, start, sturdy)
+
+        def solve(warm: bool) -> None:
+            found.convergence = steady.solve(
+                found.flow, found.boundary, tolerance=tolerance, watch=watch, warm=warm, sturdy=sturdy
+            )
+
+        if start is not None:
+            found.drops = dict(start.drops)
+            for mine, theirs in zip(found.fans, start.fans, strict=True):
+                mine.rise = theirs.rise
+        operating.settle(found.flow, found.boundary, found.drops, found.fans, solve, warm=start is not None)
+        _passed(found)
         energy.carry(found.bodies, found.flow, found.carrier)
         if found.heat is not None:
             found.heat.solve()
@@ -146,45 +163,16 @@ def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None
         found.age.solve()
 
 
-def _flowing(found: Solved, watch: steady.Watch, tolerance: float, start: Solved | None, sturdy: bool) -> None:
-    """The flow alone; between periodic ends with a given flow at the pressure drop that it takes."""
-    flow, boundary = found.flow, found.boundary
-    sought = next((c for c in boundary.conditions if isinstance(c, Periodic) and c.flow_rate is not None), None)
-    if sought is not None:
-        known = start.drops if start is not None else {}
-        found.drops[sought.name] = known.get(sought.name) or driving.guess(flow, boundary, sought)
-    tried: list[tuple[float, float]] = []
-    for turn in range(DROPS):
-        driving.drive(flow, boundary.conditions, found.drops)
-        found.convergence = steady.solve(
-            flow, boundary, tolerance=tolerance, watch=watch, warm=turn > 0 or start is not None, sturdy=sturdy
-        )
-        if sought is None or sought.flow_rate is None:
-            break
-        passes = boundary.passing(sought)
-        if abs(passes / sought.flow_rate - 1) <= MET:
-            break
-        if passes > 0:
-            tried.append((np.log(found.drops[sought.name]), np.log(passes)))
-        growth = 1.0
-        if len(tried) > 1 and tried[-1][1] != tried[-2][1]:
-            growth = (tried[-1][0] - tried[-2][0]) / (tried[-1][1] - tried[-2][1])
-        missing = np.log(sought.flow_rate / passes) if passes > 0 else np.log(10.0)
-        found.drops[sought.name] *= float(np.exp(np.clip(growth, *GROWS) * missing))
-    else:
-        raise StageError(
-            "no-drop",
-            f"No pressure drop was found at which {sought.flow_rate:.4g} m3/s flow through {sought.name}; the last of "
-            f"{DROPS}, {found.drops[sought.name]:.4g} Pa, gave {passes:.4g} m3/s.",
-            "Give the pressure drop instead of the flow, or choose regime: unsteady.",
-        )
-    _passed(found)
-
-
 def _passed(found: Solved) -> None:
-    """The Reynolds number of what passes periodic ends, where only the flow itself says it. Raises StageError."""
-    if not found.reynolds[2] and found.drops:
+    """The Reynolds number of what passes periodic ends or fans, which only the flow itself says. Raises StageError."""
+    if not found.reynolds[2] and (found.drops or found.fans):
         found.reynolds = driving.reynolds(found.bound, found.boundary, _rate_of(found.boundary))
+        if not found.reynolds[2] and found.fans:
+            fan = max(found.fans, key=lambda f: abs(f.flow_rate()) / f.area)
+            across = 2 * fan.area if found.flow.dim == 2 else float(np.sqrt(4 * fan.area / np.pi))
+            length = found.bound.params.reference_length or across
+            speed = abs(fan.flow_rate()) / fan.area
+            found.reynolds = speed, length, speed * length / found.flow.fluid.nu
         found.doubts += driving.judge(found.bound, found.reynolds[2])
 
 
@@ -220,8 +208,10 @@ def _together(found: Solved, watch: steady.Watch, warm: bool) -> None:
         none = np.empty(0, dtype=np.int32)
         still = (none, none)
         if bodies.conjugate:
+            media.resist(bound, whole)
             boundary = Boundary(whole, driving.conditions(bound, bodies.whole))
             driving.drive(whole, boundary.conditions, found.drops)
+            media.blow(boundary, media.fans(bound, whole))
             still = (_in_solids(bodies, whole.S), _only_in_solids(bodies, whole.Q))
             heat = energy.temperature(bound, bodies, whole.u, found.flow.degree)
             heat.s.x.array[:] = found.heat.s.x.array

@@ -76,6 +76,8 @@ class Flow:
     u : velocity [m/s]; p : pressure over density [m2/s2]; t : time [s]
     force : acceleration that acts on the fluid [m/s2], zero unless set (buoyancy)
     drive : (dim,) of that what stands for a pressure that falls from periodic end to periodic end [m/s2]; p is the rest
+    darcy, forchheimer : of porous bodies, in every cell: viscosity over density and permeability [1/s], and what the
+        square of the speed costs besides [1/m]; None where nothing is porous
     reaction : what the boundary gives the fluid at each node, over density [m4/s2]: the residual of the momentum
         equation, which is zero inside; minus its sum over the nodes of a wall is the force on the wall over density
     """
@@ -88,6 +90,8 @@ class Flow:
     p: fem.Function = field(init=False)
     force: fem.Function = field(init=False)
     drive: Reals = field(init=False)
+    darcy: fem.Function | None = None
+    forchheimer: fem.Function | None = None
     reaction: fem.Function = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +105,14 @@ class Flow:
         """Sets what drives the flow from one periodic end to the other, (dim,) [m/s2], in place of all other forces."""
         self.drive[:] = acceleration
         self.force.x.array.reshape(-1, self.dim)[:] = self.drive
+
+    def resistance(self, u: Any, inertia: Any = 1.0) -> Any:
+        """What porous bodies slow a velocity down by, as an expression [1/s]; u : the velocity whose speed counts
+
+        inertia : part of what the square of the speed costs
+        """
+        speed = ufl.sqrt(ufl.dot(u, u) + fem.Constant(self.part.mesh, 1e-30))
+        return self.darcy + inertia * self.forchheimer * speed
 
     def falling(self, x: Any) -> Any:
         """The pressure over density that is not in p, at places (n, 3) or as an expression at coordinates (dim,).

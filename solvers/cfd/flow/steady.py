@@ -92,6 +92,8 @@ def momentum(flow: Flow, u, p, v, nu, convection, leaving) -> ufl.Form:  # type:
     back = convection * BACKFLOW * (abs(un) - un) / 2 * ufl.dot(u, v) * leaving
     convective = convection * ufl.dot(ufl.dot(ufl.grad(u), u), v)
     viscous = nu * ufl.inner(ufl.grad(u), ufl.grad(v))
+    if flow.darcy is not None:
+        viscous += flow.resistance(u, convection) * ufl.dot(u, v)
     return (viscous + convective - p * ufl.div(v) - ufl.dot(flow.force, v)) * flow.dx() + back
 
 

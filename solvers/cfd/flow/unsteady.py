@@ -143,6 +143,8 @@ class March:
         moving += BACKFLOW * (abs(un) - un) / 2 * s * r * boundary.ds(boundary.leaving)
         if settings.eddies == "wale":
             moving += self.eddy * ufl.dot(ufl.grad(s), ufl.grad(r)) * low
+        if flow.darcy is not None:
+            moving += flow.resistance(self._carrier) * s * r * low
         self._A = Matrix(moving)
         self._pressure = Coupling(lambda i: q * r.dx(i) * low, dim)
         self._divergence = Coupling(lambda i: s.dx(i) * z * low, dim)
@@ -317,7 +319,7 @@ class March:
         A.data += a[0] * self._M.data + flow.fluid.nu * self._K.data
         load = self._M.times(flow.force.x.array.reshape(-1, dim) - sum(c * v for c, v in zip(a[1:], past, strict=True)))
         # the old pressure goes with the old ones at the outlets: what those change by comes with its change
-        push = boundary.pressed(self._ends)[:own]
+        push = (boundary.pressed(self._ends) + boundary.thrust)[:own]
         if self.settings.eddies == "wale":
             b = fem.assemble_vector(self._transposed)
             b.scatter_reverse(la.InsertMode.add)
@@ -355,7 +357,7 @@ class March:
             flow.p.x.array[:] -= self._mean(flow.p.x.array)
         flow.t = t
         self._ends = boundary.pressures(t)
-        self._react(load + boundary.pressed(self._ends)[:own])
+        self._react(load + (boundary.pressed(self._ends) + boundary.thrust)[:own])
         return ""
 
     def _largest(self, u: Reals) -> float:
