@@ -159,6 +159,8 @@ WORDS: dict[str, dict[str, str]] = {
     "roller": {"en": "Roller", "it": "Carrello"},
     "symmetry": {"en": "Symmetry", "it": "Simmetria"},
     "periodic": {"en": "Periodic", "it": "Periodico"},
+    "porous": {"en": "Porous", "it": "Poroso"},
+    "fan": {"en": "Fan", "it": "Ventilatore"},
     "displacement": {"en": "Displacement", "it": "Spostamento"},
     "force": {"en": "Force", "it": "Forza"},
     "traction": {"en": "Traction", "it": "Trazione"},

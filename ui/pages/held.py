@@ -23,6 +23,8 @@ SYMBOLS = {
     "fixed": ":material/lock:",
     "symmetry": ":material/flip:",
     "periodic": ":material/repeat:",
+    "porous": ":material/blur_on:",
+    "fan": ":material/mode_fan:",
     "displacement": ":material/straighten:",
     "elastic_support": ":material/compress:",
     "force": ":material/arrow_downward:",

@@ -91,14 +91,13 @@ class Oseen:
         back = BACKFLOW * (abs(un) - un) / 2 * s * r * boundary.ds(boundary.leaving)
         held = boundary.ds(self._facets(Inlet))
         moving = ufl.dot(flow.u, ufl.grad(s)) * r * dx + back
-        carried = ufl.dot(flow.u, ufl.grad(q)) * z * low - un * q * z * held
-        self._resting: tuple[Matrix, Matrix] | None = None
+        self._resting: Matrix | None = None
         if flow.darcy is not None:
             # what grows with the speed is taken at the last one, as convection is
-            slowed = flow.resistance(flow.u)
-            moving, carried = moving + slowed * s * r * low, carried + slowed * q * z * low
-            self._resting = Matrix(flow.darcy * s * r * low).assemble(), Matrix(flow.darcy * q * z * low).assemble()
-        self._A, self._Fp = Matrix(moving), Matrix(carried)
+            moving += flow.resistance(flow.u) * s * r * low
+            self._resting = Matrix(flow.darcy * s * r * low).assemble()
+        self._A = Matrix(moving)
+        self._Fp = Matrix(ufl.dot(flow.u, ufl.grad(q)) * z * low - un * q * z * held)
         self._K = Matrix(ufl.dot(ufl.grad(s), ufl.grad(r)) * low).assemble()
         self._M = Matrix(s * r * low).assemble()
         self._G = Coupling(lambda i: q * r.dx(i) * low, dim)
@@ -117,6 +116,13 @@ class Oseen:
         self._nu, self._rate, self._creeping = nu, 0.0, True
         self._damping = self._unbalanced = 0.0
         self._drag = 2 * nu * boundary.walls_by_volume() ** 2
+        self._through: _Diffusion | None = None
+        if flow.darcy is not None:
+            # pressures spread the more the less resists them
+            eased = fem.Function(flow.darcy.function_space)
+            least = nu / float(np.ptp(flow.part.file.points, axis=0).max()) ** 2
+            eased.x.array[:] = 1 / (max(self._drag, least) + flow.darcy.x.array)
+            self._through = self._diffusion(form(eased * ufl.dot(ufl.grad(q), ufl.grad(z)) * low))
         self.krylov = 0
 
     def _facets(self, kind: type) -> Integers:
@@ -168,15 +174,14 @@ class Oseen:
         return y
 
     def _schur(self, r: Reals) -> Reals:
-        """(nu + Ap^-1 (Fp + (drag + damping) Mp)) Mp^-1 r."""
+        """(nu + Ap^-1 (Fp + (drag + damping) Mp)) Mp^-1 r; the drag of porous bodies is within another Ap."""
         x = self._inverse_mass * r[:, None]
         cg(self._Mp.times, lambda r: self._inverse_mass * r, r[:, None], x, self.comm, tolerance=0.0, limit=4)
-        slow = (self._drag + self._damping) * r
+        slow = (self._damping + (self._drag if self._through is None else 0.0)) * r
         if not self._creeping:
             slow += self._Fp.times(x)[:, 0]
-        elif self._resting is not None:
-            slow += self._resting[1].times(x)[:, 0]
-        return self._nu * x[:, 0] + self._laplace.inverse(slow)
+        y = self._nu * x[:, 0] + self._laplace.inverse(slow)
+        return y if self._through is None else y + self._through.inverse(r)
 
     # --- linear and nonlinear iterations ---
 
@@ -221,7 +226,7 @@ class Oseen:
         """The matrices at the flow's velocity."""
         self._A.assemble()
         if self._creeping:
-            self._A.data[:] = 0.0 if self._resting is None else self._resting[0].data
+            self._A.data[:] = 0.0 if self._resting is None else self._resting.data
         self._A.data += self._nu * self._K.data
         if not self._creeping:
             self._Fp.assemble()

@@ -17,7 +17,7 @@ import pytest
 from rectangles import rectangle
 
 from hub.case import read
-from hub.check import with_materials
+from hub.check import check_case, with_materials
 from hub.intake import inspect
 from hub.meshfile import MeshFile
 from hub.periodic import ends
@@ -319,6 +319,14 @@ def test_what_is_wrong_is_told_before_meshing(grid: dict[float, Path]) -> None:
     [problem] = resolve_all(read(with_materials(data)), inspect(grid[0.3]))[1]
     assert problem.code == "not-periodic"
     assert problem.where == "conditions[0].on"
+
+
+def test_bodies_of_conditions_are_looked_for_before_meshing(grid: dict[float, Path]) -> None:
+    data = case(0.3)
+    data["conditions"].append({"kind": "porous", "bodies": ["filter"], "permeability": "1 mm2"})
+    found = {p.where: p for p in check_case(data, grid[0.3]).problems}
+    assert found["conditions[2].bodies"].code == "unknown-body"
+    assert found["conditions[2].bodies"].found == "filter"
 
 
 def test_meshes_that_do_not_fit_are_refused() -> None:
