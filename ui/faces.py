@@ -64,7 +64,7 @@ def mark(
     colour: str, text: str, faces: Sequence[Mapping[str, Any]], picked: Sequence[int], vector: Sequence[float] | None,
     presses: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """How a condition is drawn on the part: its colour, its text at the middle of its faces, and an arrow.
+    """How a condition is drawn on the part: its colour, its text at the middle of its largest face, and an arrow.
 
     vector : where a load pulls, if it says so; presses : it presses on its faces, against their normal
     """
@@ -72,13 +72,13 @@ def mark(
     shown: dict[str, Any] = {"colour": colour, "text": text, "faces": list(picked)}
     if not chosen:
         return shown
-    area = sum(face["area"] for face in chosen) or 1.0
-    shown["at"] = [sum(f["area"] * f["centroid"][k] for f in chosen) / area for k in range(3)]
+    # the middle of all of them lies beside the part where they face each other
+    largest = max(chosen, key=lambda f: f["area"])
+    shown["at"] = list(largest["centroid"])
     if vector and any(vector):
         shown |= {"along": list(vector), "into": False}
-    elif presses and chosen[0].get("normal"):
-        largest = max(chosen, key=lambda f: f["area"])
-        shown |= {"at": largest["centroid"], "along": [-v for v in largest["normal"]], "into": True}
+    elif presses and largest.get("normal"):
+        shown |= {"along": [-v for v in largest["normal"]], "into": True}
     return shown
 
 
