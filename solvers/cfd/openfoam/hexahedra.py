@@ -21,6 +21,12 @@ from solvers.cfd.openfoam.setup import Boundary, Setup
 #: The sides of a box: axis and end, in the order of blockMesh's corners.
 SIDES = {(0, 0): (0, 4, 7, 3), (0, 1): (1, 2, 6, 5), (1, 0): (0, 1, 5, 4), (1, 1): (3, 7, 6, 2),
          (2, 0): (0, 3, 2, 1), (2, 1): (4, 5, 6, 7)}  # fmt: skip
+#: Cells are halved where the skin turns by more than this across one of them [rad]. Meshes for aerodynamics resolve
+#: curvature by 10 to 15 degrees a cell, fine ones by 5 (documentation of Flow360, curvatureResolutionAngle); coarser
+#: cells at a rounded nose miss its suction, and all that is missing there is drag.
+BEND = math.radians(5)
+#: Sides of triangles that turn by more are edges of the part, not bends [rad].
+EDGE = math.radians(30)
 
 
 @dataclass(frozen=True)
@@ -79,17 +85,23 @@ class Box:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How finely to cut. surface : cells at the skin [m]; level : halvings of the box's cells down to these"""
+    """How finely to cut.
+
+    surface : cells at the skin [m]; level : halvings of the box's cells down to these
+    bend : how far the skin may turn across such a cell [rad] before cells are halved once more
+    """
 
     surface: float
     level: int
+    bend: float = BEND
 
     @property
     def box(self) -> float:
         return self.surface * 2**self.level
 
     def coarser(self, ratio: float) -> Sizes:
-        return Sizes(self.surface * ratio, self.level)
+        """Larger by a ratio everywhere: where these cells are halved at bends, those are too."""
+        return Sizes(self.surface * ratio, self.level, self.bend * ratio)
 
 
 def sizes(setup: Setup, box: Box) -> Sizes:
@@ -113,11 +125,14 @@ def make(setup: Setup, box: Box, size: Sizes, case: Path, watch: Callable[[str],
     blocks = _block_mesh(box, size)
     write_dictionary(case / "system" / "blockMeshDict", blocks)
     write_stl(box.skin, case / "constant" / "triSurface" / "skin.stl")
+    bent = bends(box, size)
+    if len(bent):
+        write_stl({"bent": bent}, case / "constant" / "triSurface" / "bent.stl")
     write_dictionary(case / "system" / "surfaceFeatureExtractDict", {
         "skin.stl": {"extractionMethod": "extractFromSurface", "extractFromSurfaceCoeffs": {"includedAngle": 150},
                      "writeObj": False},
     })  # fmt: skip
-    write_dictionary(case / "system" / "snappyHexMeshDict", _snappy(setup, box, size))
+    write_dictionary(case / "system" / "snappyHexMeshDict", _snappy(setup, box, size, bent=len(bent) > 0))
     watch("cutting the box into cells")
     program.run(case, "blockMesh")
     program.run(case, "surfaceFeatureExtract")
@@ -140,6 +155,28 @@ def make(setup: Setup, box: Box, size: Sizes, case: Path, watch: Callable[[str],
             "Choose a smaller mesh size.",
         )
     return mesh
+
+
+def bends(box: Box, size: Sizes) -> Reals:
+    """Triangles (n, 3, 3) [m] of the skin that turn by more than `size.bend` across a cell, edges left aside.
+
+    The curvature across a side of two triangles is the angle between their normals over the distance of their centres.
+    """
+    triangles = np.concatenate(list(box.skin.values()))
+    near = 1e-6 * float(np.ptp(triangles.reshape(-1, 3), axis=0).max())
+    _, node = np.unique(np.round(triangles.reshape(-1, 3) / near).astype(np.int64), axis=0, return_inverse=True)
+    corners = node.reshape(-1, 3)
+    sides = np.sort(corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    order = np.lexsort(sides.T)
+    same = (sides[order][1:] == sides[order][:-1]).all(axis=1)
+    one, two = order[:-1][same] // 3, order[1:][same] // 3
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normal /= np.linalg.norm(normal, axis=1)[:, None]
+    turn = np.arccos(np.clip(np.abs(np.einsum("ij,ij->i", normal[one], normal[two])), 0, 1))
+    centre = triangles.mean(axis=1)
+    apart = np.linalg.norm(centre[one] - centre[two], axis=1)
+    bent = (turn < EDGE) & (turn * size.surface > size.bend * apart)
+    return np.asarray(triangles[np.union1d(one[bent], two[bent])])
 
 
 def _block_mesh(box: Box, size: Sizes) -> dict[str, Any]:
@@ -165,7 +202,7 @@ def _block_mesh(box: Box, size: Sizes) -> dict[str, Any]:
     }
 
 
-def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
+def _snappy(setup: Setup, box: Box, size: Sizes, *, bent: bool) -> dict[str, Any]:
     h, level = size.surface, size.level
     every = np.concatenate(list(box.skin.values())).reshape(-1, 3)
     low, high = every.min(axis=0), every.max(axis=0)
@@ -181,17 +218,20 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
     }
     walls = {b.name for b in setup.of(Wall)}
     asked = {b.name: one for one in setup.bound.case.mesh.layers for b in setup.boundaries if one.on in b.selections}
+    absolute = any(one.first for one in asked.values())  # one first height is given: then all are in metres
+    unit = h if absolute else 1.0
     layers = {}
     for name in box.skin:
         if name in walls:
-            layers[box.called[name]] = _layers(asked.get(name))
+            layers[box.called[name]] = _layers(asked.get(name), unit)
     for b in box.sides.values():  # the ground, where layers are asked for
         if b.name in asked:
-            layers[b.name] = _layers(asked[b.name])
+            layers[b.name] = _layers(asked[b.name], unit)
     centre = _inside(box)
+    # no tetrahedra of sound quality are asked for within the cells: particles would need them, layers break off for it
     quality = {
         "maxNonOrtho": 65, "maxBoundarySkewness": 20, "maxInternalSkewness": 4, "maxConcave": 80, "minVol": 1e-30,
-        "minTetQuality": 1e-15, "minArea": -1, "minTwist": 0.02, "minDeterminant": 0.001, "minFaceWeight": 0.05,
+        "minTetQuality": -1e30, "minArea": -1, "minTwist": 0.02, "minDeterminant": 0.001, "minFaceWeight": 0.05,
         "minVolRatio": 0.01, "minTriangleTwist": -1, "nSmoothScale": 4, "errorReduction": 0.75,
         "relaxed": {"maxNonOrtho": 75},
     }  # fmt: skip
@@ -201,15 +241,17 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
         "addLayers": bool(layers),
         "geometry": {
             "skin.stl": {"type": "triSurfaceMesh", "name": "skin"},
+            **({"bent.stl": {"type": "triSurfaceMesh", "name": "bent"}} if bent else {}),
             **{name: {"type": "searchableBox", "min": ends[0], "max": ends[1]} for name, (ends, _) in wakes.items()},
         },
         "castellatedMeshControls": {
             "maxLocalCells": 10_000_000, "maxGlobalCells": 50_000_000, "minRefinementCells": 0,
             "nCellsBetweenLevels": 2, "resolveFeatureAngle": 30,
-            "features": f'({{ file "skin.eMesh"; level {level}; }})',
-            "refinementSurfaces": {"skin": {"level": [level, level]}},
+            "features": f'({{ file "skin.eMesh"; level {level + 1}; }})',
+            "refinementSurfaces": {"skin": {"level": [level, level + 1]}},
             "refinementRegions": {
                 "skin": {"mode": "distance", "levels": near},
+                **({"bent": {"mode": "distance", "levels": [[2 * h, level + 1]]}} if bent else {}),
                 **{name: {"mode": "inside", "levels": [[1e15, fine]]} for name, (_, fine) in wakes.items()},
             },
             "locationInMesh": centre, "allowFreeStandingZoneFaces": True,
@@ -219,8 +261,8 @@ def _snappy(setup: Setup, box: Box, size: Sizes) -> dict[str, Any]:
             "implicitFeatureSnap": False, "explicitFeatureSnap": True, "multiRegionFeatureSnap": True,
         },
         "addLayersControls": {
-            "relativeSizes": not any(one.first for one in asked.values()), "layers": layers,
-            "expansionRatio": 1.2, "finalLayerThickness": 0.4, "minThickness": 1e-12, "nGrow": 0,
+            "relativeSizes": not absolute, "layers": layers,
+            "expansionRatio": 1.2, "finalLayerThickness": 0.4 * unit, "minThickness": 1e-12, "nGrow": 0,
             "featureAngle": 180, "nRelaxIter": 5, "nSmoothSurfaceNormals": 1, "nSmoothNormals": 3,
             "nSmoothThickness": 10, "maxFaceThicknessRatio": 0.5, "maxThicknessToMedialRatio": 0.3,
             "minMedialAxisAngle": 90, "nBufferCellsNoExtrude": 0, "nLayerIter": 50, "nRelaxedIter": 20,
@@ -242,10 +284,14 @@ def _behind(low: Reals, high: Reals, along: Reals, reach: float, margin: float) 
     return start, end
 
 
-def _layers(asked: Layers | None) -> dict[str, Any]:
+def _layers(asked: Layers | None, unit: float) -> dict[str, Any]:
+    """The layers of a patch. unit : what thicknesses are given in: cells, or the size of a cell [m]
+
+    Those of walls of which nothing was said are together as thick as a cell: more breaks off where the skin bends.
+    """
     if asked is None:
-        return {"nSurfaceLayers": 6, "expansionRatio": 1.3}
-    thickness = {"firstLayerThickness": asked.first} if asked.first else {"finalLayerThickness": 0.4}
+        return {"nSurfaceLayers": 5, "expansionRatio": 1.25, "finalLayerThickness": 0.3 * unit}
+    thickness = {"firstLayerThickness": asked.first} if asked.first else {"finalLayerThickness": 0.4 * unit}
     return {"nSurfaceLayers": asked.count, "expansionRatio": asked.growth, **thickness}
 
 
