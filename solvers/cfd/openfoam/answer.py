@@ -6,7 +6,7 @@ import math
 import resource
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from solvers.cfd import gaps
 from solvers.cfd.openfoam import hexahedra, program
 from solvers.cfd.openfoam.conditions import Inlet, Outlet, Symmetry, Wall, along_an_axis
 from solvers.cfd.openfoam.foamfile import Reals
-from solvers.cfd.openfoam.iterate import History, Iterations
+from solvers.cfd.openfoam.iterate import MEANS, SWING, History, Iterations
 from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
 from solvers.cfd.openfoam.setup import Setup, groups
 from solvers.cfd.openfoam.solved import Solved
@@ -121,8 +121,8 @@ def _iterate(
 
 
 def _answer(setup: Setup, fine: Run, coarse: Run | None) -> Answer:
-    here = measures(setup, fine.solved)
-    there = measures(setup, coarse.solved) if coarse else {}
+    here = _of_run(setup, fine)
+    there = _of_run(setup, coarse) if coarse else {}
     bars = _iteration_bars(setup, fine, here)
     quantities = {}
     for name, one in here.items():
@@ -148,6 +148,19 @@ def _answer(setup: Setup, fine: Run, coarse: Run | None) -> Answer:
         iterations=len(fine.history.residuals),
         peak_memory=1024 * (peak + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss),
     )
+
+
+def _of_run(setup: Setup, run: Run) -> dict[str, Measure]:
+    """Every number of one mesh; forces that swing as means."""
+    found = measures(setup, run.solved)
+    if run.iterations.swings:
+        means = run.history.mean() * _halves(setup)
+        scale = 0.5 * setup.density * setup.speed(run.solved.mesh) ** 2 * reference_area(setup)
+        for name, direction in zip(("drag", "lift"), _directions(setup), strict=True):
+            force = float(means @ direction)
+            found[name] = replace(found[name], value=force)
+            found[f"{name}_coefficient"] = replace(found[f"{name}_coefficient"], value=force / scale)
+    return found
 
 
 def _statement(one: Measure, left: float) -> Words:
@@ -287,10 +300,10 @@ def _iteration_bars(setup: Setup, run: Run, here: dict[str, Measure]) -> dict[st
         found["pressure_drop"] = float(history.wander(np.array(history.drop)[:, None])[0])
     if history.forces and "drag" in here:
         along, up = _directions(setup)
-        forces = np.array(history.forces) * _halves(setup)
+        forces, swings = np.array(history.forces) * _halves(setup), run.iterations.swings
         scale = here["drag"].value / here["drag_coefficient"].value
         for name, direction in (("drag", along), ("lift", up)):
-            found[name] = float(history.wander(forces @ direction[:, None])[0])
+            found[name] = float(history.wander(forces @ direction[:, None], swings=swings)[0])
             found[f"{name}_coefficient"] = found[name] / abs(scale)
     return found
 
@@ -303,11 +316,17 @@ def _checks(setup: Setup, run: Run) -> tuple[Check, ...]:
     rows = [
         ("mass_balance", run.solved.imbalance(), MASS_LOST,
          Words(en="Fluid that enters leaves again", it="Il fluido che entra esce")),
-        ("residuals", run.iterations.residual(), params.residual,
-         Words(en="Residuals of the equations", it="Residui delle equazioni")),
-        ("steady_forces", run.iterations.unsteadiness(), params.tolerance,
-         Words(en="Forces and pressures stand still", it="Forze e pressioni sono ferme")),
     ]  # fmt: skip
+    if run.iterations.swings:  # then residuals tell how much it swings
+        rows.append(("steady_means", run.history.drift(), MEANS,
+                     Words(en="Means of the forces stand still", it="Le medie delle forze sono ferme")))  # fmt: skip
+    else:
+        rows += [
+            ("residuals", run.iterations.residual(), params.residual,
+             Words(en="Residuals of the equations", it="Residui delle equazioni")),
+            ("steady_forces", run.iterations.unsteadiness(), params.tolerance,
+             Words(en="Forces and pressures stand still", it="Forze e pressioni sono ferme")),
+        ]  # fmt: skip
     if not isinstance(setup.bound.case.domain, Around):
         rows.append(("momentum_balance", run.solved.momentum_left(), MOMENTUM_LOST,
                      Words(en="Forces and momentum balance",
@@ -362,7 +381,16 @@ def _notes(setup: Setup, run: Run, coarse: Run | None) -> tuple[Words, ...]:
             en="Half of the part was meshed; the forces are those of the whole.",
             it="È stata discretizzata metà del pezzo; le forze sono quelle del pezzo intero.",
         ))  # fmt: skip
-    if run.iterations.unsteadiness() > setup.bound.params.tolerance:
+    if run.iterations.swings:
+        words.append(Words(
+            en=f"The flow does not come to rest: it swings, as wakes do. Drag and lift are means over the last "
+            f"{SWING} iterations, with bars as wide as they swung; the other numbers and the fields are those of the "
+            "last state.",
+            it=f"Il flusso non si ferma: oscilla, come fanno le scie. Resistenza e portanza sono medie sulle ultime "
+            f"{SWING} iterazioni, con barre larghe quanto l'oscillazione; gli altri numeri e i campi sono quelli "
+            "dell'ultimo stato.",
+        ))  # fmt: skip
+    elif run.iterations.unsteadiness() > setup.bound.params.tolerance:
         words.append(Words(
             en="The iterations never came to rest: the flow itself is probably unsteady, and the numbers are those of "
             "its last state, with bars as wide as it swung.",

@@ -20,6 +20,10 @@ from solvers.cfd.openfoam.setup import Setup
 
 #: Iterations of the first order start, and over which what is judged must stand still.
 START, WINDOW = 100, 100
+#: Behind a blunt body a flow may swing for ever. Then means of its forces are taken over so many iterations, and they
+#: are enough when those over as many before are the same to this share; means of coefficients that swing are common
+#: for blunt bodies (Ansys Fluent Aero, User's Guide, 37.3, which asks the same of a moving average).
+SWING, MEANS = 200, 0.01
 #: The peak speed may exceed the reference speed so many times before the iterations are called diverging.
 WILD = 50.0
 RESIDUAL = re.compile(r"Solving for (\w+), Initial residual = (\S+), Final residual = (\S+), No Iterations (\d+)")
@@ -43,10 +47,25 @@ class History:
         """Over how many of the last iterations things are judged: a fifth of all, but not too few."""
         return max(WINDOW, len(self.residuals) // 5)
 
-    def wander(self, values: Reals) -> Reals:
-        """Half the span of each column of values (n, k) over the window: the bar of what the iterations leave."""
-        last = values[-self.window() :]
+    def wander(self, values: Reals, *, swings: bool = False) -> Reals:
+        """Half the span of each column of values (n, k) over the window: the bar of what the iterations leave.
+
+        swings : over all that the means of swings were judged by
+        """
+        last = values[-(2 * SWING if swings else self.window()) :]
         return np.asarray(np.ptp(last, axis=0) / 2) if len(last) else np.zeros(values.shape[1:])
+
+    def mean(self) -> Reals:
+        """Mean force (3,) [N] over the last iterations, which hold some swings."""
+        return np.asarray(np.array(self.forces)[-SWING:].mean(axis=0))
+
+    def drift(self) -> float:
+        """By what share the mean force differs from that of the swings before; 1 where there were too few of them."""
+        if len(self.forces) < START + 2 * SWING:
+            return 1.0
+        forces = np.array(self.forces)
+        now, before = forces[-SWING:].mean(axis=0), forces[-2 * SWING : -SWING].mean(axis=0)
+        return float(np.abs(now - before).max() / max(float(np.linalg.norm(now)), 1e-300))
 
 
 def rough(mesh: PolyMesh) -> bool:
@@ -196,6 +215,13 @@ class Iterations:
         return worst
 
     @property
+    def swings(self) -> bool:
+        """Whether the forces never came to rest, but their means did."""
+        params = self.setup.bound.params
+        at_rest = self.residual() <= params.residual and self.unsteadiness() <= params.tolerance
+        return not at_rest and self.setup_is_external and self.history.drift() <= MEANS
+
+    @property
     def setup_is_external(self) -> bool:
         return self.setup.bound.case.domain.kind == "around"
 
@@ -205,11 +231,12 @@ class Iterations:
         return max((v for row in last for v in row.values()), default=1.0)
 
     def settled(self) -> bool:
-        """Whether residuals are small and nothing that is asked for moves any more."""
+        """Whether residuals are small and nothing that is asked for moves any more, or only swings about its mean."""
         params = self.setup.bound.params
-        if self._done % 10 or self.residual() > params.residual:
+        if self._done % 10:
             return False
-        return self.unsteadiness() < params.tolerance
+        at_rest = self.residual() <= params.residual and self.unsteadiness() < params.tolerance
+        return at_rest or (self.setup_is_external and self.history.drift() <= MEANS)
 
     def _diverged(self) -> StageError:
         speed, place = self.peak

@@ -1,5 +1,6 @@
 """Meshes and files of OpenFOAM: what is written is what is read, by us and by its own programs."""
 
+import itertools
 import math
 import subprocess
 from pathlib import Path
@@ -13,8 +14,8 @@ from rectangles import rectangle
 from hub.solver import StageError
 from solvers.cfd.openfoam import program
 from solvers.cfd.openfoam.foamfile import head, raw, read_field, write_dictionary
-from solvers.cfd.openfoam.hexahedra import frontal_area
-from solvers.cfd.openfoam.iterate import Tail, velocity_of
+from solvers.cfd.openfoam.hexahedra import BEND, Box, Sizes, bends, frontal_area
+from solvers.cfd.openfoam.iterate import MEANS, START, SWING, History, Tail, velocity_of
 from solvers.cfd.openfoam.polymesh import PolyMesh, from_mesh
 from solvers.cfd.openfoam.setup import power_law, schemes, solution
 
@@ -165,3 +166,44 @@ def test_monitors_are_read_as_they_grow(tmp_path: Path) -> None:
     (tmp_path / "100").mkdir()
     (tmp_path / "100" / "force.dat").write_text("101 (7 8 9) (0 0 0)\n")
     assert tail.rows() == [(2, 4, 5, 6, 0, 0, 0), (101, 7, 8, 9, 0, 0, 0)]
+
+
+def rounded_plate(radius: float, size: float) -> Box:
+    """Two flat strips that a quarter of a cylinder joins, and a third that stands upright at an edge."""
+    turns = np.linspace(0, math.pi / 2, max(2, round(radius * math.pi / 2 / size)) + 1)
+    line = [(-3 * size, 0.0), (-2 * size, 0.0), (-size, 0.0)]
+    line += [(radius * math.sin(t), radius * (math.cos(t) - 1)) for t in turns]
+    x, z = line[-1]
+    line += [(x, z - size), (x, z - 2 * size), (x + size, z - 2 * size)]
+    quads = [((*a, 0.0), (*b, 0.0), (*b, size), (*a, size)) for a, b in itertools.pairwise(line)]
+    triangles = np.array([[q[0], q[i], q[i + 1]] for q in quads for i in (1, 2)])[:, :, [0, 2, 1]]
+    return Box(triangles.min(axis=(0, 1)), triangles.max(axis=(0, 1)), {}, {"part": triangles}, size)
+
+
+def test_where_the_skin_bends_cells_are_halved_but_not_at_edges() -> None:
+    """A cell of 20 mm on a radius of 100 mm turns by 11 degrees, one of 5 mm by less than 3."""
+    box = rounded_plate(0.1, 0.02)
+    bent = bends(box, Sizes(0.02, 3))
+    middle = bent.mean(axis=1)
+    assert len(bent) >= 2 * 8, "all of the cylinder"
+    assert (middle[:, 0] > -0.02).all() and (middle[:, 2] > -0.12).all(), "of the flat strips those beside it at most"
+    assert len(bends(box, Sizes(0.02, 3).coarser(1.4))) == len(bent), "on both meshes of a pair at the same places"
+    assert 0.005 / 0.1 < BEND < 0.02 / 0.1
+    assert not len(bends(rounded_plate(0.1, 0.005), Sizes(0.005, 3)))
+
+
+def swinging(count: int, drag: float) -> History:
+    """Forces that swing by 5 % with a period of 50 iterations while their mean grows by `drag` in each of them."""
+    step = np.arange(count)
+    force = 1 + drag * step + 0.05 * np.sin(2 * np.pi * step / 50)
+    return History(residuals=[{"p": 0.01}] * count, forces=[(float(f), 0.0, 0.0) for f in force])
+
+
+def test_means_of_what_swings() -> None:
+    """The mean of whole swings is the middle they swing about; one that grows is seen, too few are not judged."""
+    history = swinging(START + 2 * SWING, 0.0)
+    forces = np.array(history.forces)
+    assert history.drift() < 1e-9 and history.mean()[0] == pytest.approx(1.0, abs=1e-9)
+    assert history.wander(forces, swings=True)[0] == pytest.approx(0.05, rel=0.01)
+    assert swinging(START + 2 * SWING, 1e-4).drift() > MEANS
+    assert swinging(START + 2 * SWING - 1, 0.0).drift() == 1.0

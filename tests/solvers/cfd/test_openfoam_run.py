@@ -153,6 +153,28 @@ def test_drag_of_a_cube_in_hexahedra(tmp_path: Path) -> None:
     assert volume_drawn(done.out / "fields.vtu") == pytest.approx(1.1 * 0.3 * 0.6 - 0.1 * 0.05 * 0.1, rel=1e-3)
 
 
+def test_a_wake_that_never_rests_gives_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drag is the mean over the last iterations, its bar at least half of what it swung, and that is said."""
+    for name, value in (("START", 10), ("SWING", 20), ("MEANS", 0.5)):
+        monkeypatch.setattr(iterate, name, value)
+    conditions = [
+        {"kind": "inlet", "on": "upstream", "velocity": "2 m/s", "turbulence_intensity": 0.01, "viscosity_ratio": 5},
+        {"kind": "outlet", "on": "downstream"},
+    ]
+    parameters = {"iterations": 200, "tolerance": 1e-6, "residual": 1e-8, "error_bars": False}
+    domain = {"kind": "around", "along": "x", "symmetry": "y"}
+    data = case((), conditions, domain=domain, parameters=parameters)
+    solver, ready = OpenFOAM(), attempt(tmp_path, cube_in_a_box(4), data)
+    found = solver.solve(solver.bind(read(ready.read("case.json"), si=True), si=True), ready)
+    assert 50 <= found.iterations < 200, "stopped when there were enough of them"
+    drag = found.curves[1].lines[0].y[-20:]
+    assert np.ptp(drag) > 0 and found.quantities["drag"].value == pytest.approx(np.mean(drag), rel=1e-6)
+    said = found.quantities["drag"].statement
+    assert said is not None and "iterations left" in said["en"]
+    assert {c.name for c in found.checks} == {"mass_balance", "steady_means", "y_plus"}
+    assert any("swings" in note["en"] and "oscilla" in note["it"] for note in found.notes)
+
+
 def volume_drawn(file: Path) -> float:
     """Of the tetrahedra in a VTU file, which must all be the right way round [m3]."""
     reader = vtkXMLUnstructuredGridReader()
