@@ -353,3 +353,33 @@ def test_a_moving_wall_may_drive_what_repeats() -> None:
     boundary = made(mesh, 0.1, [condition(mesh), Wall("lid", ("top",), (1.0, 0.0, 0.0))])
     steady.solve(boundary.flow, boundary)
     assert boundary.flow.u.x.array.reshape(-1, 2)[:, 0] == pytest.approx(boundary.x[:, 1], abs=1e-10)
+
+
+def test_heat_through_a_wall_beside_what_repeats(tmp_path: Path) -> None:
+    """A wall of steel under a stream that goes on, hot below and cold above: two slopes, whatever flows."""
+    with ducts._model():
+        gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
+        cad = gmsh.model.occ
+        cad.fragment([(3, cad.addBox(0, 0, 0, 6, 4, 1))], [(3, cad.addBox(0, 4, 0, 6, 6, 1))])
+        cad.synchronize()
+        gmsh.write(str(tmp_path / "wall.step"))
+    oil = OIL | {"specific_heat": "2000 J/kg/K", "thermal_conductivity": "0.2 W/m/K"}
+    steel = {"name": "steel", "source": "made up", "thermal_conductivity": "0.4 W/m/K"}
+    data = case(
+        0.3, mesh={"size": "1.5 mm"}, quantities=[{"name": "t", "kind": "temperature", "at": ["1 mm", "4 mm", "0"]}]
+    )
+    data["geometry"] |= {"contacts": "bonded"}
+    data["bodies"] = [{"on": "body 1", "material": steel}, {"on": "body 2", "material": oil}]
+    both = {way: {"normal": way, "count": 2} for way in ("x", "-x", "z")}
+    data["selections"] = {"front": both["z"], "rows": {"any": [both["-x"], both["x"]]},
+                          "hot": {"extreme": "-y"}, "cold": {"extreme": "y"}}  # fmt: skip
+    data["conditions"] = [
+        {"kind": "periodic", "name": "rows", "on": "rows", "along": "x", "velocity": "1 mm/s"},
+        {"kind": "temperature", "on": "hot", "value": "50 degC"},
+        {"kind": "temperature", "on": "cold", "value": "20 degC"},
+    ]
+    found = run(data, tmp_path / "wall.step", tmp_path)
+    # 4 mm of steel take a quarter of what 4 / .4 + 6 / .2 take together
+    assert found["t"] - 273.15 == pytest.approx(50 - 30 * 10 / 40, abs=1e-6)
+    # between plates 6 mm apart: 12 mu U L / h^2
+    assert found["pressure_drop"] == pytest.approx(12 * 1e-3 * 6e-3 / 6e-3**2, rel=1e-6)
