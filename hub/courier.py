@@ -274,7 +274,7 @@ class Courier:
                         self.register.save(name, records[name])
                     elif kind == "R":
                         message = f"The scheduler of {cluster.name} does not take the job: {excerpt(rest[0])}"
-                        hint = "Ask for less under resources, or tell the staff of the centre."
+                        hint = "Ask for fewer cores, less memory or less time, or tell the staff of the centre."
                         self._settle(name, records, Failure(code="refused", message=message, hint=hint))
 
     def _submission(self, group: str, records: Mapping[str, Record]) -> str:

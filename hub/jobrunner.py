@@ -269,13 +269,13 @@ def _watch(job: _Job, attempt: Folder, entry: Path, used: dict[str, float]) -> i
                 raise Ended(
                     "out-of-memory",
                     f"The job used {memory / 1e9:.2f} GB of memory; it was given {job.memory / 1e9:.2f} GB.",
-                    "Choose a coarser mesh, or give more under resources: memory.",
+                    "Choose a coarser mesh, or let it use more memory.",
                 )
             if now > deadline:
                 raise Ended(
                     "time-limit",
                     f"The job was not finished after {job.time:.0f} s, the time it was given.",
-                    "Choose a coarser mesh, or give more under resources: time.",
+                    "Choose a coarser mesh, or let it use more time.",
                 )
     end_all()
     log.take(child.stdout, wait=0.0)

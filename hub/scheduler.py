@@ -126,7 +126,7 @@ def hopeless(word: Word) -> Failure | None:
     return Failure(
         code="refused",
         message=f"The scheduler will never start the job: {_HOPELESS[reason]} ({reason}).",
-        hint="Ask for less under resources, or choose another cluster.",
+        hint="Ask for fewer cores, less memory or less time, or choose another cluster.",
     )
 
 
@@ -144,7 +144,7 @@ def why(
         return Failure(
             code="out-of-memory",
             message=f"A process of the job was ended on {cluster} because it used more memory than it was given.",
-            hint="Choose a coarser mesh, more ranks, or give more under resources: memory.",
+            hint="Choose a coarser mesh, more ranks, or let it use more memory.",
         )
     if failed is not None and failed.code not in _VAGUE:
         return failed
@@ -152,7 +152,7 @@ def why(
         return Failure(
             code="time-limit",
             message=f"The job was not finished within the time that {cluster} gives.",
-            hint="Choose a coarser mesh, more ranks, or give more under resources: time.",
+            hint="Choose a coarser mesh, more ranks, or let it use more time.",
         )
     if name in _LOST:
         return Failure(

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import expect
 from surfing import BRACKET, Hub, Pages
 
+from hub.case import load_yaml
+
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -141,3 +143,21 @@ def test_what_is_missing_is_said_where_it_is_mended(pages: Pages) -> None:
     page.locator(".st-key-mend-3").get_by_role("button").click()
     pages.settled()
     expect(page.get_by_role("combobox", name="Material")).to_be_visible()
+
+
+def test_a_run_may_be_given_more_than_the_estimate_says(pages: Pages, hub: Hub) -> None:
+    client, page = hub.client(), pages.page
+    case = load_yaml((BRACKET.parent / "case.yaml").read_bytes())
+    case["geometry"]["file"] = client.upload(BRACKET)["id"]
+    kept = {"case": case, "file_name": "bracket.step", "faces": client.check(case)["faces"]}
+    draft = client.new_draft(kept)["id"]
+    pages.open(f"/case?draft={draft}&step=4")
+    page.get_by_text("What the run may use").click()
+    pages.type("Time, at most", "3 kN")
+    expect(page.get_by_text("Expected one of the units", exact=False).first).to_be_visible()
+    pages.type("Time, at most", "2 h")
+    page.get_by_role("spinbutton", name="Cores").fill("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("on one core of this machine", exact=False)).to_be_visible()
+    pages.shot("may-use")
+    assert client.draft(draft)["document"]["case"]["resources"] == {"ranks": 1, "time": "2 h"}

@@ -27,6 +27,7 @@ def step(draft: Draft) -> None:
         _title(draft)
         _fineness(draft)
         _parameters(draft)
+        where.limits(draft)
     document = with_openings(draft.document())
     missing, complete = _missing(document)
     checked = session.check(complete)
@@ -105,7 +106,9 @@ def _estimate(estimate: dict[str, Any] | None) -> None:
     cells[0].metric(_("Unknowns"), count(estimate["unknowns"]), border=True)
     cells[1].metric(_("Time, about"), duration(estimate["seconds"]), border=True)
     cells[2].metric(_("Memory"), memory(estimate["memory"]), border=True)
-    st.caption(plain(_("on {n} cores of this machine; meshing comes on top", n=estimate["ranks"])))
+    one = estimate["ranks"] == 1
+    said = _("on one core of this machine; meshing comes on top") if one else ""
+    st.caption(plain(said or _("on {n} cores of this machine; meshing comes on top", n=estimate["ranks"])))
 
 
 def _problems(draft: Draft, found: list[Problem]) -> None:

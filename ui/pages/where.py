@@ -1,4 +1,4 @@
-"""Where a case is solved: what it takes at every place, and the choice of one, by hand or by rule."""
+"""Where a case is solved and what it may use: what it takes at every place, and the choice of one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,33 @@ import streamlit as st
 from hub.problem import Refused
 from ui import session, show
 from ui.draft import Draft
+from ui.forms import quantity
 from ui.numbers import count, duration, memory, number
 from ui.words import _, plain
 
 HERE, BEST = "here", "best"
 #: Seconds between two looks while a scheduler has not said how long the wait is.
 AGAIN = 3.0
+
+
+def limits(draft: Draft) -> None:
+    """Cores, memory and time of a run, for who knows better than the estimate: after a run that was short of them."""
+    given = draft.case.setdefault("resources", {})
+    with st.expander(_("What the run may use"), icon=":material/speed:"):
+        st.caption(_("Left empty, it follows from the estimate."))
+        key = f"{draft.id}.ranks"
+        st.session_state.setdefault(key, given.get("ranks"))
+        asked: dict[str, Any] = {"ranks": st.number_input(_("Cores"), 1, 4096, key=key, value=None, step=1)}
+        asked["memory"] = quantity(
+            _("Memory, at most"), given.get("memory"), "byte", ("GB", "MB"), f"{draft.id}.memory"
+        )
+        asked["time"] = quantity(_("Time, at most"), given.get("time"), "s", ("h", "min", "s"), f"{draft.id}.time")
+    for name, value in asked.items():
+        given.pop(name, None)
+        if value and str(value).strip():
+            given[name] = value
+    if not given:
+        draft.case.pop("resources")
 
 
 def choose(draft: Draft, document: dict[str, Any]) -> None:
