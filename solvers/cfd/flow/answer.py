@@ -122,15 +122,16 @@ def _steady(
         monitor.residual(sum(map(len, residuals.values())), residual)
 
     clock.doing("solving")
-    solution.solve_steady(first, watch)
+    solution.solve_steady(first, watch, doing=monitor.doing)
     clock.doing("quantities")
     values = {a.name: (a, a.value()) for a in quantities.asked(first)}
     found, finer = first, dict[str, float]()
     if twice:
         clock.doing("solving again with cubic elements")
+        monitor.doing("solving again with cubic elements")
         residuals["cubic elements"] = []
         found = solution.prepare(bound, bodies, 3)
-        solution.solve_steady(found, watch, start=first)
+        solution.solve_steady(found, watch, start=first, doing=monitor.doing)
         clock.doing("quantities again")
         better = list(quantities.asked(found))
         finer = {a.name: a.value() for a in better}
@@ -138,6 +139,7 @@ def _steady(
     coarser, without = None, NO_BAR
     if two_meshes(bound) and not twice:
         residuals["the coarser mesh"] = []
+        monitor.doing("solving on a coarser mesh, for error bars")
         coarser, without = _on_the_coarser(bound, attempt, clock, watch)
     numbers = {}
     for name, (a, value) in values.items():

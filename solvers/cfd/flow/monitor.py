@@ -27,17 +27,25 @@ class Monitor:
     attempt: Attempt | None
     boundary: Boundary
     recording: bool = True
+    _what: str = field(default="solving", init=False)
     _mark: float = field(default=-np.inf, init=False)
     _shown: float = field(default=-np.inf, init=False)
 
     def __post_init__(self) -> None:
         self._writes = self.attempt is not None and self.boundary.comm.rank == 0
 
+    def doing(self, what: str) -> None:
+        """What is tried from now on to find a steady flow."""
+        self._what = what
+        if self._writes:
+            assert self.attempt is not None
+            self.attempt.write_status(doing=what)
+
     def residual(self, step: int, residual: float) -> None:
         """After a linear solve of a steady flow."""
         if self._writes:
             assert self.attempt is not None
-            self.attempt.write_status(step=step, doing="solving", residual=residual)
+            self.attempt.write_status(step=step, doing=self._what, residual=residual)
             self.attempt.record(step=step, residual=residual)
 
     def due(self, march: March) -> bool:

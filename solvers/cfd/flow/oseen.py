@@ -8,6 +8,10 @@ narrowing. In ducts much longer than wide the mass matrix alone misses the press
 drag: walls slow the mean of a developed flow at the rate r = 2 nu (walls / volume)^2 (8 nu / R^2 in a pipe), for which
 -r Ap^-1 is added.
 
+Where the iteration wanders it begins again with diffusion along the stream, which is then taken away step by step
+(``streamline.py``): steps in a time of their own, whole ones of Newton or corrections against such a matrix do not
+lead on where jets bend round sharp corners on cells that hardly carry them.
+
 Methods: H. Elman, D. Silvester, A. Wathen, Finite Elements and Fast Iterative Solvers, 2nd ed., Oxford 2014, ch. 9;
 J. Cahouet, J.-P. Chabard, Int. J. Numer. Methods Fluids 8 (1988) 869-895 (the same for the rate of a step in time);
 S. Pollock, L. Rebholz, M. Xiao, SIAM J. Numer. Anal. 57 (2019) 615-637;
@@ -27,22 +31,27 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary, Inlet, Outlet
 from solvers.cfd.flow.sparse import Block, Coupling, Factors, Matrix, cg, dots, total
+from solvers.cfd.flow.standstill import no_steady_flow
 from solvers.cfd.flow.state import form
-from solvers.cfd.flow.steady import BACKFLOW, DIRECT, Convergence, Watch, least
+from solvers.cfd.flow.steady import BACKFLOW, Convergence, Doing, Watch, least, untold
+from solvers.cfd.flow.streamline import Streamline
 
 #: What a linear solve must take off its residual, and its most iterations.
 INNER, LIMIT, RESTART = 0.1, 300, 100
 #: How much smaller a vector may become where it is made orthogonal to others once.
 CANCELLED = 0.01
-#: Steps that Anderson's acceleration looks back on; steps before the iteration is given up.
-DEPTH, STEPS = 5, 120
+#: Steps that Anderson's acceleration looks back on, and with diffusion along the stream, where few do not settle; steps
+#: before the iteration is given up, and before it is with that diffusion.
+DEPTH, DEEP, STEPS, MORE = 5, 20, 120, 180
 #: Growth of the residual over the best so far that calls for damping.
 GROWTH = 10.0
 #: Steps in which the best residual must halve, and unsolved linear problems in a row, before the iteration wanders.
 PATIENCE, UNSOLVED = 15, 2
+#: Diffusion along the stream: what is left of it after a stage that settled, and at most after one that did not; the
+#: part below which none is left; residual at which a stage has settled.
+LESS, CLOSEST, LAST, SETTLED = 0.4, 0.75, 0.03, 2e-3
 #: Most nodes of a rank whose block is factorised whole, once an incomplete factorisation has failed.
 WHOLE = 80_000
 
@@ -114,7 +123,12 @@ class Oseen:
         laplacian = form(ufl.dot(ufl.grad(q), ufl.grad(z)) * low)
         self._laplace = self._diffusion(laplacian)
         self._nu, self._rate, self._creeping = nu, 0.0, True
-        self._damping = self._unbalanced = 0.0
+        self._damping = self._part = 0.0
+        self._streamline: Streamline | None = None
+        self._closest = np.inf, np.zeros((self._own, dim))
+        self.steps, self._depth = 0, DEPTH
+        #: Least part of the diffusion along the stream with which a flow was found.
+        self.kept: float | None = None
         self._drag = 2 * nu * boundary.walls_by_volume() ** 2
         self._through: _Diffusion | None = None
         if flow.darcy is not None:
@@ -228,6 +242,8 @@ class Oseen:
         if self._creeping:
             self._A.data[:] = 0.0 if self._resting is None else self._resting.data
         self._A.data += self._nu * self._K.data
+        if self._part and self._streamline is not None:
+            self._A.data += self._part * self._streamline.at_the_flow()
         if not self._creeping:
             self._Fp.assemble()
 
@@ -261,8 +277,14 @@ class Oseen:
         uu, pp, ww = self._dot((u, u), (p, p), (whole, whole))
         return float(np.sqrt(uu + speed**2 * pp)), max(float(np.sqrt(ww)), least(self.boundary))
 
-    def solve(self, tolerance: float, watch: Watch, warm: bool) -> Convergence:
-        """Sets the flow's u, p and reaction. Raises StageError where it does not converge."""
+    def solve(
+        self, tolerance: float, watch: Watch, warm: bool, *, doing: Doing = untold, sturdy: bool = True
+    ) -> Convergence:
+        """Sets the flow's u, p and reaction. Raises StageError where it does not converge.
+
+        sturdy : whether diffusion along the stream is tried where the iteration wanders
+        The flow is then left as the best start that is known for other ways.
+        """
         flow = self.flow
         if not warm:
             flow.u.x.array[:] = 0.0
@@ -274,47 +296,72 @@ class Oseen:
             self._factor()
             self._set(self._state() + self._fgmres(-self._residual(), 0.03)[0])
         self._creeping = False
-        steps, left = self._picard(tolerance, watch)
+        start = self._state()
+        left = self._picard(tolerance, watch, STEPS)
+        way = "picard" if self._rate == 0 else "pseudo-time"
+        if left is None and sturdy:
+            way, left = "streamline", self._smoothed(tolerance, watch, doing, start)
         if left is None:
-            raise StageError(
-                "no-steady-flow",
-                f"No steady flow was found: after {steps} steps the iteration comes no closer, {self._unbalanced:.1g} "
-                "of the forces out of balance. Most often the flow does not become steady at this Reynolds number, or "
-                "its cells are too large.",
-                "Choose regime: unsteady, where a flow that does come to rest does so in three to five times length "
-                "over speed; or cfd.openfoam for the mean of a turbulent flow. A lower flow or a higher viscosity "
-                f"shows whether the rest of the case is as meant; below {DIRECT} unknowns a sturdier method is used.",
-            )
-        return Convergence(steps + 1, self.krylov, left, "picard" if self._rate == 0 else "pseudo-time")
+            raise no_steady_flow(self.boundary, self.steps, *self._closest, self.kept)
+        return Convergence(self.steps + 1, self.krylov, left, way)
 
     def _factor(self) -> None:
         self._factors.factorise(self._A.data, self._fixed)
 
-    def _picard(self, tolerance: float, watch: Watch) -> tuple[int, float | None]:
+    def _smoothed(self, tolerance: float, watch: Watch, doing: Doing, start: Reals) -> float | None:
+        """With less and less diffusion along the stream, each time from the flow before; the residual without any."""
+        self._streamline, limit = Streamline(self.flow), self.steps + MORE
+        self._factors.whole, self._depth = self._fits(), DEEP
+        part, factor, kept = 1.0, LESS, start
+        self._set(start)
+        while True:
+            self._part = part
+            doing(f"solving with diffusion along the stream, {100 * part:.0f} % of it left")
+            # the last stage goes on as long as it gets anywhere
+            left = self._picard(SETTLED, watch, limit) if part else self._picard(tolerance, watch, self.steps + STEPS)
+            if left is not None:
+                if part == 0:
+                    return left
+                self.kept, kept = part, self._state()
+                factor = max(LESS, factor**1.5)
+            else:
+                self._set(kept)
+                factor = factor**0.5
+            if self.kept is None or factor > CLOSEST or self.steps >= limit:
+                return None
+            part = self.kept * factor if self.kept * factor >= LAST else 0.0
+
+    def _fits(self) -> bool:
+        """Whether blocks are factorised whole where that helps."""
+        return int(self.comm.allreduce(self._own, MPI.MAX)) <= WHOLE
+
+    def _picard(self, tolerance: float, watch: Watch, limit: int) -> float | None:
+        """The residual reached; or None, at the best state, where it does not fall that far in so many steps in all."""
         states: list[Reals] = []
         changes: list[Reals] = []
         kept, best, goal = self._state(), np.inf, np.inf
-        since, unsolved, damped = 0, 0, False
-        for step in range(1, STEPS + 1):
+        since, unsolved, self._damping = self.steps, 0, 0.0
+        self._closest = np.inf, self._closest[1]
+        while self.steps < limit:
+            self.steps += 1
             self._operator()
             r = self._residual()
             norm, scale = self._norms(r)
-            self._unbalanced = norm / scale
-            watch(step, self._unbalanced)
+            watch(self.steps, norm / scale)
+            if norm < self._closest[0] * scale:
+                self._closest = norm / scale, self._split(r)[0].copy()
             if norm <= tolerance * scale:
-                return step, norm / scale
+                return norm / scale
             if norm < goal / 2:
-                goal, since = norm, step
-            wanders = step - since >= PATIENCE or unsolved >= UNSOLVED
-            if wanders and (damped or self.flow.unknowns <= DIRECT):
+                goal, since = norm, self.steps
+            if self.steps - since >= PATIENCE or unsolved >= UNSOLVED:
                 break
-            if wanders or not np.isfinite(norm) or norm > GROWTH * best:
+            if not np.isfinite(norm) or norm > GROWTH * best:
                 # steps in a time of their own: the mass matrix over a time joins the matrix, not the residual
                 self._damping = 4 * self._damping if self._damping else self._slowest()
                 self._rate, best = self._damping, np.inf
                 self._set(kept)
                 states, changes = [], []
-                damped, since, unsolved = damped or wanders, step, 0
                 continue
             if norm < best:
                 best, kept = norm, self._state()
@@ -323,15 +370,16 @@ class Oseen:
             self._factor()
             change, reached = self._fgmres(-r, INNER)
             # convection across large cells leaves an incomplete factorisation without stability
-            if not reached and not self._factors.whole and self.comm.allreduce(self._own, MPI.MAX) <= WHOLE:
+            if not reached and not self._factors.whole and self._fits():
                 self._factors.whole = True
                 self._factor()
                 change, reached = self._fgmres(-r, INNER)
             unsolved = 0 if reached else unsolved + 1
             now = self._state()
-            states, changes = [*states[-DEPTH:], now], [*changes[-DEPTH:], change]
+            states, changes = [*states[-self._depth :], now], [*changes[-self._depth :], change]
             self._set(self._accelerated(states, changes))
-        return step, None
+        self._set(kept)
+        return None
 
     def _slowest(self) -> float:
         """The rate at which a typical cell is crossed [1/s]."""

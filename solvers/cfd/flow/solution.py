@@ -124,10 +124,18 @@ def _rate_of(boundary: Boundary) -> Callable[[Inlet | Periodic], float]:
 # --- steady -----------------------------------------------------------------------------------------------------
 
 
-def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None, *, sturdy: bool = True) -> None:
+def solve_steady(
+    found: Solved,
+    watch: steady.Watch,
+    start: Solved | None = None,
+    *,
+    sturdy: bool = True,
+    doing: steady.Doing = steady.untold,
+) -> None:
     """Solve for everything. Raises StageError where there is nothing to be found.
 
     start : a solution of another degree on the same mesh, to begin with; sturdy : whether more than one way is tried
+    doing : told which way is tried, where it is not the first
     """
     bound, tolerance = found.bound, found.bound.params.tolerance
     if start is not None:
@@ -138,12 +146,12 @@ def solve_steady(found: Solved, watch: steady.Watch, start: Solved | None = None
             found.heat.s.interpolate(start.heat.s)
             found.heat.s.x.array[found.heat.held] = held
     if buoyant(bound):
-        _together(found, watch, warm=start is not None)
+        _together(found, watch, doing, warm=start is not None)
     else:
 
         def solve(warm: bool) -> None:
             found.convergence = steady.solve(
-                found.flow, found.boundary, tolerance=tolerance, watch=watch, warm=warm, sturdy=sturdy
+                found.flow, found.boundary, tolerance=tolerance, watch=watch, warm=warm, sturdy=sturdy, doing=doing
             )
 
         if start is not None:
@@ -195,13 +203,13 @@ def push_up(found: Solved, theta: Reals | None = None) -> None:
     found.flow.force.x.scatter_forward()
 
 
-def _together(found: Solved, watch: steady.Watch, warm: bool) -> None:
+def _together(found: Solved, watch: steady.Watch, doing: steady.Doing, warm: bool) -> None:
     bound, bodies, heat = found.bound, found.bodies, found.heat
     assert heat is not None
     if not warm:
         heat.solve()  # by conduction alone
     if found.flow.dim == 3:
-        _by_turns(found, watch)
+        _by_turns(found, watch, doing)
     else:
         whole = found.flow if not bodies.conjugate else Flow(bodies.whole, found.flow.fluid, found.flow.degree)
         boundary = found.boundary
@@ -243,14 +251,16 @@ def _only_in_solids(bodies: Bodies, space: fem.FunctionSpace) -> np.ndarray:
     return np.setdiff1d(_in_solids(bodies, space), np.unique(space.dofmap.list[bodies.cells])).astype(np.int32)
 
 
-def _by_turns(found: Solved, watch: steady.Watch) -> None:
+def _by_turns(found: Solved, watch: steady.Watch, doing: steady.Doing) -> None:
     """Flow and heat in turns, in space: for the gentle lift of mixed convection."""
     heat, tolerance, last = found.heat, max(found.bound.params.tolerance, 1e-6), np.inf
     assert heat is not None
     theta = heat.s.x.array.copy()
     for turn in range(TURNS):
         push_up(found, theta)
-        found.convergence = steady.solve(found.flow, found.boundary, tolerance=1e-8, watch=watch, warm=turn > 0)
+        found.convergence = steady.solve(
+            found.flow, found.boundary, tolerance=1e-8, watch=watch, warm=turn > 0, doing=doing
+        )
         energy.carry(found.bodies, found.flow, found.carrier)
         heat.solve()
         own = slice(0, heat.own)

@@ -2,7 +2,8 @@
 
 Small problems and all plane ones by Newton's method with factors, from the Stokes flow; where that fails by
 continuation in the viscosity, and where that fails by steps in a time of their own (C. T. Kelley, D. E. Keyes, SIAM J.
-Numer. Anal. 35 (1998) 508-523). Large ones in space by ``oseen.py``.
+Numer. Anal. 35 (1998) 508-523). Large ones in space by ``oseen.py``; where that comes to no end and factors fit, by so
+many of Newton's steps as take some minutes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ from petsc4py import PETSc
 from hub.solver import StageError
 from solvers.cfd.flow.boundary import Boundary
 from solvers.cfd.flow.factors import Factors
+from solvers.cfd.flow.standstill import no_steady_flow
 
 #: Problem in space up to which factors are quicker than iterations, and up to which they fit [unknowns].
 QUICK, DIRECT = 25_000, 120_000
+#: Seconds that linear solves by factors may take where the iteration in space has come to no end, and what one takes
+#: for each unknown squared, on one core: 5 s for 85 thousand unknowns. At least so many are made.
+PATIENT, SOLVE, ENOUGH = 300.0, 7e-10, 20
+#: Steps in a time of their own.
+MARCHED = 150
 #: Newton steps before a start is given up; growth of the residual over the smallest so far that gives it up.
 STEPS, GROWTH = 15, 1e4
 #: Viscosities of the continuation: first multiple; smallest factor between two.
@@ -35,6 +42,12 @@ FIRST, CLOSEST = 64.0, 1.15
 BACKFLOW = 0.5
 
 type Watch = Callable[[int, float], None]
+#: Is told what is being tried, in a sentence for those who wait.
+type Doing = Callable[[str], None]
+
+
+def untold(what: str) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Convergence:
     """How a steady solution was found.
 
     steps : linear solves; krylov : iterations inside them; residual : of the equations, relative to that of the start
-    way : ``newton``, ``continuation``, ``pseudo-time`` or ``picard``
+    way : ``newton``, ``continuation``, ``pseudo-time``, ``picard`` or ``streamline``
     """
 
     steps: int
@@ -59,27 +72,36 @@ def solve(
     watch: Watch = lambda step, residual: None,
     warm: bool = False,
     sturdy: bool = True,
+    doing: Doing = untold,
 ) -> Convergence:
     """Find the steady flow: sets u, p and reaction. Collective. Raises StageError where there is none to be found.
 
     tolerance : residual relative to that of the start
     watch : told the step and the residual after each linear solve
     warm : start from the u and p that the flow has
-    sturdy : whether, in space, Newton's method is tried where the iteration comes to no end
+    sturdy : whether, in space, other ways are tried where the iteration comes to no end
+    doing : told which way is tried, where it is not the first
     """
     if flow.dim == 3 and flow.unknowns > QUICK:
         from solvers.cfd.flow.oseen import Oseen
 
-        kept = flow.u.x.array.copy(), flow.p.x.array.copy()
+        iteration = Oseen(flow, boundary)
         try:
-            return Oseen(flow, boundary).solve(tolerance, watch, warm)
+            return iteration.solve(tolerance, watch, warm, doing=doing, sturdy=sturdy)
         except StageError as stopped:
             if flow.unknowns > DIRECT or not sturdy:
                 raise
             if flow.part.mesh.comm.rank == 0:
                 print(f"warning: {stopped.message} Newton's method is tried, which takes longer.", flush=True)
-            flow.u.x.array[:], flow.p.x.array[:] = kept
-    return Newton(flow, boundary, watch).solve(tolerance, warm)
+            doing("solving by Newton's method, which takes longer")
+            limit = max(ENOUGH, int(PATIENT / (SOLVE * flow.unknowns**2)))
+            newton = Newton(flow, boundary, lambda step, left: watch(iteration.steps + step, left), doing, limit)
+            try:
+                return newton.solve(tolerance, warm=True)
+            except StageError:
+                # the iteration knows best where it stood still
+                raise stopped from None
+    return Newton(flow, boundary, watch, doing).solve(tolerance, warm)
 
 
 def momentum(flow: Flow, u, p, v, nu, convection, leaving) -> ufl.Form:  # type: ignore[no-untyped-def]
@@ -103,11 +125,20 @@ def least(boundary: Boundary) -> float:
     return 1e-4 * max(speed**2 * boundary.area, 1e-30)
 
 
-class Newton:
-    """Newton's method with factors (MUMPS) for velocity and pressure together. Collective."""
+class _Spent(Exception):
+    """So many linear solves as are allowed were made."""
 
-    def __init__(self, flow: Flow, boundary: Boundary, watch: Watch) -> None:
-        self.flow, self.boundary, self.watch = flow, boundary, watch
+
+class Newton:
+    """Newton's method with factors (MUMPS) for velocity and pressure together. Collective.
+
+    watch, doing : as of `solve`; limit : of linear solves, None for as many as all ways together want
+    """
+
+    def __init__(
+        self, flow: Flow, boundary: Boundary, watch: Watch, doing: Doing = untold, limit: int | None = None
+    ) -> None:
+        self.flow, self.boundary, self.watch, self.doing, self.limit = flow, boundary, watch, doing, limit
         self.comm, mesh = flow.part.mesh.comm, flow.part.mesh
         self.nu = fem.Constant(mesh, flow.fluid.nu)
         self.convection, self._rate, zero = (fem.Constant(mesh, 0.0) for _ in range(3))
@@ -132,6 +163,8 @@ class Newton:
         self._push = boundary.push(flow.t)
         self._factors = Factors()
         self.steps = 0
+        #: The smallest residual of the equations themselves, and what it was at each node.
+        self._closest = np.inf, np.zeros((self._own[0] // flow.dim, flow.dim))
 
     def _slip(self) -> PETSc.Mat:
         """The projection on what slip leaves free, as a matrix."""
@@ -178,6 +211,8 @@ class Newton:
         return float(np.sqrt(self.comm.allreduce(float(r[0] @ r[0] + speed**2 * (r[1] @ r[1])), MPI.SUM)))
 
     def _correct(self, r: tuple[Reals, Reals]) -> tuple[Reals, Reals]:
+        if self.steps == self.limit:
+            raise _Spent
         A = self.A
         A.zeroEntries()
         fp.assemble_matrix(A, self._jacobian, bcs=self._bcs)
@@ -225,23 +260,22 @@ class Newton:
             self._stokes()
             kept = flow.u.x.array.copy(), flow.p.x.array.copy()
         self.convection.value = 1.0
-        way, left = "newton", self._newton(tolerance)
+        way, left = "newton", None
+        try:
+            left = self._newton(tolerance)
+            if left is None:
+                self._restore(kept)
+                way, left = "continuation", self._continued(tolerance)
+            if left is None:
+                self._restore(kept)
+                self.nu.value = flow.fluid.nu
+                way, left = "pseudo-time", self._marched(tolerance)
+        except _Spent:
+            left = None
         if left is None:
-            self._restore(kept)
-            way, left = "continuation", self._continued(tolerance)
-        if left is None:
-            self._restore(kept)
-            self.nu.value = flow.fluid.nu
-            way, left = "pseudo-time", self._marched(tolerance)
-        if left is None:
-            raise StageError(
-                "no-steady-flow",
-                "No steady flow was found: neither from the creeping flow, nor by lowering the viscosity, nor by steps "
-                "in time. Most often the flow does not become steady at this Reynolds number.",
-                "Choose regime: unsteady, where a flow that does come to rest does so in three to five times length "
-                "over speed; or cfd.openfoam for the mean of a turbulent flow. A lower flow or a higher viscosity "
-                "shows whether the rest of the case is as meant.",
-            )
+            if not np.isfinite(flow.u.x.array).all():
+                self._restore(kept)
+            raise no_steady_flow(self.boundary, self.steps, *self._closest, None)
         self._level()
         return Convergence(self.steps, 0, left, way)
 
@@ -257,13 +291,20 @@ class Newton:
         own = self.flow.reaction.x.array[: self._own[0]]
         return max(float(np.sqrt(self.comm.allreduce(float(own @ own), MPI.SUM))), least(self.boundary))
 
+    def _told(self, r: tuple[Reals, Reals]) -> tuple[float, float]:
+        """Norm and scale of a residual, which those who watch are told."""
+        norm, scale = self._norm(r), self._scale()
+        self.watch(self.steps, norm / scale)
+        if norm < self._closest[0] * scale and self.nu.value == self.flow.fluid.nu:
+            self._closest = norm / scale, r[0].reshape(-1, self.flow.dim).copy()
+        return norm, scale
+
     def _newton(self, tolerance: float, steps: int = STEPS) -> float | None:
         """The residual reached, or None where it does not converge."""
         best = np.inf
         for _ in range(steps):
             r = self.residual()
-            norm, scale = self._norm(r), self._scale()
-            self.watch(self.steps, norm / scale)
+            norm, scale = self._told(r)
             if not np.isfinite(norm) or norm > GROWTH * best:
                 return None
             if norm <= tolerance * scale:
@@ -279,6 +320,7 @@ class Newton:
         done = times
         while True:
             self.nu.value = nu * times
+            self.doing(f"solving by Newton's method, at {times:.3g} times the viscosity")
             left = self._newton(tolerance if times == 1 else 1e-4)
             if left is not None:
                 if times == 1:
@@ -299,7 +341,8 @@ class Newton:
         volume = self.comm.allreduce(fem.assemble_scalar(form(fem.Constant(flow.part.mesh, 1.0) * flow.dx(1))), MPI.SUM)
         speed = self.comm.allreduce(float(np.abs(flow.u.x.array).max(initial=0.0)), MPI.MAX) or 1.0
         dt, last = 5 * (volume / cells) ** (1 / dim) / speed, np.inf
-        for _ in range(150):
+        for step in range(1, MARCHED + 1):
+            self.doing(f"solving by Newton's method, step {step} of at most {MARCHED} in a time of its own")
             self._past.x.array[:] = flow.u.x.array
             kept = flow.u.x.array.copy(), flow.p.x.array.copy()
             self._rate.value = 1 / dt
@@ -308,8 +351,7 @@ class Newton:
                 self._step(r)
                 r = self.residual()
             self._rate.value = 0.0
-            norm, scale = self._norm(self.residual()), self._scale()
-            self.watch(self.steps, norm / scale)
+            norm, scale = self._told(self.residual())
             if not np.isfinite(norm) or norm > 100 * last:
                 self._restore(kept)
                 dt /= 4

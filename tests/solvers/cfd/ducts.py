@@ -139,6 +139,19 @@ def box(size: tuple[float, float, float], h: float) -> MeshFile:
         return _file(3, name)
 
 
+def tee(h: float) -> MeshFile:
+    """A square duct of 1 m along x that ends blind after 3 m; from 1.5 m to 2.5 m another leads off it, up to y = 3 m.
+
+    Faces inlet (x = 0), outlet (y = 3), wall.
+    """
+    with _model():
+        cad = gmsh.model.occ
+        cad.fuse([(3, cad.addBox(0, 0, 0, 3, 1, 1))], [(3, cad.addBox(1.5, 0, 0, 1, 3, 1))])
+        cad.synchronize()
+        _size(f"{h}")
+        return _file(3, lambda x: "inlet" if x[0] < 1e-6 else "outlet" if x[1] > 3 - 1e-6 else "wall")
+
+
 def _size(formula: str) -> None:
     field = gmsh.model.mesh.field
     field.add("MathEval", 1)
