@@ -21,8 +21,8 @@ from solvers.cfd.flow.state import form
 MOST, CENTRES = 2000, 100
 #: Radius of a place, as a part of the longest side of the domain's box.
 PLACE = 0.1
-#: Edge of a regular triangle and tetrahedron over the square root of its area, the cube root of its volume.
-EDGE = {2: 1.52, 3: 2.04}
+#: The size that is asked of a mesh over the square root of its mean area, the cube root of its mean volume.
+EDGE = {2: 1.5, 3: 1.7}
 
 
 def place(boundary: Boundary, r: Reals) -> tuple[Reals, float, float]:
@@ -35,7 +35,7 @@ def place(boundary: Boundary, r: Reals) -> tuple[Reals, float, float]:
     x = np.concatenate(comm.allgather(boundary.x[top]))
     weight = np.concatenate(comm.allgather(square[top]))
     whole = float(comm.allreduce(float(square.sum()), MPI.SUM))
-    radius = PLACE * float((_far(boundary, MPI.MAX) - _far(boundary, MPI.MIN)).max())
+    radius = PLACE * _longest(boundary)
     best, within = np.zeros(3), 0.0
     for centre in x[np.argsort(weight, kind="stable")[::-1][:CENTRES]]:
         near = np.linalg.norm(x - centre, axis=1) <= radius
@@ -45,30 +45,30 @@ def place(boundary: Boundary, r: Reals) -> tuple[Reals, float, float]:
     return best, radius, within / max(whole, 1e-300)
 
 
-def _far(boundary: Boundary, op: MPI.Op) -> Reals:
-    """(3,) the last corner of the domain's box with MPI.MAX, the first with MPI.MIN [m]."""
-    worst = np.full(3, -np.inf if op == MPI.MAX else np.inf)
-    own = np.vstack([boundary.x, worst])
-    return np.array(boundary.comm.allreduce(own.max(axis=0) if op == MPI.MAX else own.min(axis=0), op))
+def _longest(boundary: Boundary) -> float:
+    """The longest side of the domain's box [m]."""
+    x = boundary.x
+    every = boundary.comm.allgather((x.min(axis=0), x.max(axis=0)) if len(x) else None)
+    corners = np.concatenate([box for box in every if box is not None])
+    return float(np.ptp(corners, axis=0).max())
 
 
-def cell(boundary: Boundary, at: Reals) -> tuple[float, float]:
-    """Edge [m] of the cell nearest to a place (3,) [m], and how often faster than it is diffused momentum crosses it.
+def cells(boundary: Boundary, at: Reals, radius: float) -> tuple[float, float]:
+    """Mean edge [m] of the cells at a place, centre (3,) [m] and radius [m], and the Reynolds number of the fastest.
 
-    The second is u h / nu, the cell Reynolds number. Collective.
+    The number is u h / nu: how much faster momentum is carried across a cell than it spreads. Collective.
     """
-    flow, mesh = boundary.flow, boundary.mesh
-    count = mesh.topology.index_map(flow.dim).size_local
-    middle = dmesh.compute_midpoints(mesh, flow.dim, np.arange(count, dtype=np.int32))
-    found = (np.inf, 0.0, 0.0)
+    flow, mesh, comm = boundary.flow, boundary.mesh, boundary.comm
+    own = np.arange(mesh.topology.index_map(flow.dim).size_local, dtype=np.int32)
+    away = np.linalg.norm(dmesh.compute_midpoints(mesh, flow.dim, own) - at, axis=1)
+    # at least the one that is nearest
+    there = own[away <= max(radius, comm.allreduce(float(away.min(initial=np.inf)), MPI.MIN))]
     volumes = fem.assemble_vector(form(ufl.TestFunction(fem.functionspace(mesh, ("DG", 0))) * flow.dx(2))).array
-    if count:
-        away = np.linalg.norm(middle - at, axis=1)
-        i = int(away.argmin())
-        edge = EDGE[flow.dim] * float(volumes[i]) ** (1 / flow.dim)
-        u = flow.u.x.array.reshape(-1, flow.dim)[flow.S.dofmap.list[i]]
-        found = (float(away[i]), edge, float(np.linalg.norm(u, axis=1).max()) * edge / flow.fluid.nu)
-    return min(boundary.comm.allgather(found))[1:]
+    whole, count = (comm.allreduce(float(n), MPI.SUM) for n in (volumes[there].sum(), len(there)))
+    edge = EDGE[flow.dim] * (whole / count) ** (1 / flow.dim)
+    speeds = np.linalg.norm(flow.u.x.array.reshape(-1, flow.dim), axis=1)
+    fastest = comm.allreduce(float(speeds[flow.S.dofmap.list[there]].max(initial=0.0)), MPI.MAX)
+    return edge, fastest * edge / flow.fluid.nu
 
 
 def no_steady_flow(boundary: Boundary, steps: int, unbalanced: float, r: Reals, kept: float | None) -> StageError:
@@ -79,7 +79,7 @@ def no_steady_flow(boundary: Boundary, steps: int, unbalanced: float, r: Reals, 
     """
     en = Figures("en")
     at, radius, share = place(boundary, r)
-    edge, number = cell(boundary, at)
+    edge, number = cells(boundary, at, radius)
     point, around = en.point(tuple(at)), en.length(float(f"{radius:.2g}"))
     size, finer = en.length(float(f"{edge:.2g}")), en.length(float(f"{0.7 * edge:.2g}"))
     share, number = 100 * share, float(f"{number:.2g}")

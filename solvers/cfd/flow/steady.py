@@ -31,7 +31,7 @@ from solvers.cfd.flow.standstill import no_steady_flow
 QUICK, DIRECT = 25_000, 120_000
 #: Seconds that linear solves by factors may take where the iteration in space has come to no end, and what one takes
 #: for each unknown squared, on one core: 5 s for 85 thousand unknowns. At least so many are made.
-PATIENT, SOLVE, ENOUGH = 300.0, 7e-10, 20
+PATIENT, SOLVE, ENOUGH = 180.0, 7e-10, 20
 #: Steps in a time of their own.
 MARCHED = 150
 #: Newton steps before a start is given up; growth of the residual over the smallest so far that gives it up.

@@ -334,6 +334,8 @@ def test_the_place_of_a_residual_is_where_it_was_put() -> None:
     at, radius, share = standstill.place(boundary, r)
     assert at == pytest.approx([2.0, 2.0, 0.5], abs=0.1)
     assert radius == pytest.approx(0.3)
+    edge, _ = standstill.cells(boundary, at, radius)
+    assert edge == pytest.approx(0.35, rel=0.25)
     assert share == pytest.approx(1 / (1 + 0.01 * far.sum() / near.sum()), abs=0.05)
 
 
