@@ -362,6 +362,7 @@ class Oseen:
                 self._rate, best = self._damping, np.inf
                 self._set(kept)
                 states, changes = [], []
+                since, unsolved = self.steps, 0
                 continue
             if norm < best:
                 best, kept = norm, self._state()
