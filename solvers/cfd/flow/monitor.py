@@ -28,6 +28,8 @@ class Monitor:
     boundary: Boundary
     recording: bool = True
     _what: str = field(default="solving", init=False)
+    _step: int = field(default=0, init=False)
+    _last: dict[str, float] = field(default_factory=dict, init=False)
     _mark: float = field(default=-np.inf, init=False)
     _shown: float = field(default=-np.inf, init=False)
 
@@ -35,14 +37,15 @@ class Monitor:
         self._writes = self.attempt is not None and self.boundary.comm.rank == 0
 
     def doing(self, what: str) -> None:
-        """What is tried from now on to find a steady flow."""
+        """What is tried from now on to find a steady flow; the residual so far goes on being told."""
         self._what = what
         if self._writes:
             assert self.attempt is not None
-            self.attempt.write_status(doing=what)
+            self.attempt.write_status(step=self._step, doing=what, **self._last)
 
     def residual(self, step: int, residual: float) -> None:
         """After a linear solve of a steady flow."""
+        self._step, self._last = step, {"residual": residual}
         if self._writes:
             assert self.attempt is not None
             self.attempt.write_status(step=step, doing=self._what, residual=residual)

@@ -303,6 +303,9 @@ def test_a_flow_round_sharp_corners_that_wanders_is_found_with_diffusion_along_t
     assert told[:2] == ["solving", "solving with diffusion along the stream, 100 % of it left"]
     assert told[-1] == "solving with diffusion along the stream, 0 % of it left"
     assert seen[-1].step == len(seen) == found.steps - 1 and seen[-1].values["residual"] < 1e-6
+    monitor.doing("solving by Newton's method, which takes longer")
+    last = monitor.attempt.status() if monitor.attempt else Status()
+    assert (last.step, last.values) == (seen[-1].step, seen[-1].values) and last.doing.startswith("solving by Newton")
     again = steady.Newton(boundary.flow, boundary, lambda step, residual: None)
     again.convection.value = 1.0
     r, _ = again.residual()
