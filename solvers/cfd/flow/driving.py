@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from solvers.cfd.flow import boundary as at  # first, for it loads MPI ahead of the bindings
+from solvers.cfd.flow import energy
 
 # isort: split
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
@@ -98,8 +99,7 @@ def _periodic(bound: BoundCase, part: Part, c: Periodic, name: str) -> at.Period
             f"{name} goes on in nothing: the mesh was made without it.",
             "Run the case again, with a mesh of its own.",
         )
-    dim, file = part.mesh.geometry.dim, part.file
-    area = _measure(file.points, file.facets[np.isin(file.facet_face, pair["low"])], dim)
+    dim, area = part.mesh.geometry.dim, energy.area(part, part.facets_of(pair["low"]))
     rate = c.volume_flow
     if c.mass_flow is not None:
         rate = c.mass_flow / fluid(bound).density
@@ -211,7 +211,7 @@ def reynolds(
     file = part.file
     faces = inlet.low if isinstance(inlet, at.Periodic) else [f for n in inlet.on for f in file.selections[n]]
     facets = file.facets[np.isin(file.facet_face, faces)]
-    area = _measure(file.points, facets, dim)
+    area = flow_boundary.size_of(part.facets_of(faces))
     speed = bound.params.reference_speed or flow_rate(inlet) / area
     length = bound.params.reference_length or 0.0
     if not length and bound.case.domain.kind == "around":
@@ -229,13 +229,6 @@ def reynolds(
         if dim == 2 and _meets(file, facets, slip):
             length *= 2  # a symmetry line halves the gap
     return speed, length, speed * length / flow_boundary.flow.fluid.nu
-
-
-def _measure(points: Reals, facets: Reals, dim: int) -> float:
-    if dim == 2:
-        return float(np.linalg.norm(points[facets[:, 1]] - points[facets[:, 0]], axis=1).sum())
-    a, b, c = points[facets[:, :3]].transpose(1, 0, 2)
-    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
 
 def _sides(facets: Reals) -> Reals:

@@ -383,3 +383,20 @@ def test_heat_through_a_wall_beside_what_repeats(tmp_path: Path) -> None:
     assert found["t"] - 273.15 == pytest.approx(50 - 30 * 10 / 40, abs=1e-6)
     # between plates 6 mm apart: 12 mu U L / h^2
     assert found["pressure_drop"] == pytest.approx(12 * 1e-3 * 6e-3 / 6e-3**2, rel=1e-6)
+
+
+def test_a_bore_whose_ends_are_lids(tmp_path: Path) -> None:
+    """Hagen and Poiseuille: 32 mu U L / D^2, in the fluid found inside a block, between round openings."""
+    with ducts._model():
+        gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
+        cad = gmsh.model.occ
+        cad.cut([(3, cad.addBox(0, -8, -8, 12, 16, 16))], [(3, cad.addCylinder(-1, 0, 0, 14, 0, 0, 5))])
+        cad.synchronize()
+        gmsh.write(str(tmp_path / "block.step"))
+    data = case(0.3, domain={"kind": "inside", "openings": ["a", "b"]}, mesh={"size": "3 mm"}, quantities=[])
+    data["selections"] = {"a": {"normal": "-x"}, "b": {"normal": "x"}}
+    data["conditions"] = [{"kind": "periodic", "on": ["a", "b"], "along": "x", "velocity": "1 mm/s"}]
+    data["parameters"] = {"error_bars": False}
+    found = run(data, tmp_path / "block.step", tmp_path)
+    assert found["pressure_drop"] == pytest.approx(32 * 1e-3 * 12e-3 / 0.01**2, rel=5e-3)
+    assert found["reynolds"] == pytest.approx(1000 * 1e-3 * 0.01, rel=2e-3)
