@@ -50,7 +50,7 @@ GROWTH = 10.0
 #: Steps in which the best residual must halve, and unsolved linear problems in a row, before the iteration wanders.
 PATIENCE, UNSOLVED = 15, 2
 #: Diffusion along the stream: what is left of it after a stage that settled, and at most after one that did not; the
-#: part below which none is left; residual at which a stage has settled.
+#: part below which none is left at first; residual at which a stage has settled.
 LESS, CLOSEST, LAST, SETTLED = 0.4, 0.75, 0.03, 2e-3
 #: Most nodes of a rank whose block is factorised whole, once an incomplete factorisation has failed.
 WHOLE = 80_000
@@ -312,7 +312,7 @@ class Oseen:
         """With less and less diffusion along the stream, each time from the flow before; the residual without any."""
         self._streamline, limit = Streamline(self.flow), self.steps + MORE
         self._factors.whole, self._depth = self._fits(), DEEP
-        part, factor, kept = 1.0, LESS, start
+        part, factor, last, kept = 1.0, LESS, LAST, start
         self._set(start)
         while True:
             self._part = part
@@ -327,9 +327,10 @@ class Oseen:
             else:
                 self._set(kept)
                 factor = factor**0.5
+                last = last if part else last / 4  # without any it is tried next from closer by
             if self.kept is None or factor > CLOSEST or self.steps >= limit:
                 return None
-            part = self.kept * factor if self.kept * factor >= LAST else 0.0
+            part = self.kept * factor if self.kept * factor >= last else 0.0
 
     def _fits(self) -> bool:
         """Whether blocks are factorised whole where that helps."""
