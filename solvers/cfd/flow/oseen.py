@@ -316,7 +316,7 @@ class Oseen:
         self._set(start)
         while True:
             self._part = part
-            doing(f"solving with diffusion along the stream, {100 * part:.0f} % of it left")
+            doing(f"solving with diffusion along the stream, {100 * part:.3g} % of it left")
             # the last stage goes on as long as it gets anywhere
             left = self._picard(SETTLED, watch, limit) if part else self._picard(tolerance, watch, self.steps + STEPS)
             if left is not None:

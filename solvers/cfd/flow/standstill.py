@@ -99,7 +99,7 @@ def no_steady_flow(boundary: Boundary, steps: int, unbalanced: float, r: Reals, 
         "no-steady-flow",
         f"No steady flow was found: after {steps} steps the iteration comes no closer, {unbalanced:.1g} of the forces "
         f"out of balance, {share:.0f} % of that within {around} of {point}. Cells there are {size} large, "
-        f"their Reynolds number is {number:.0f}. Smoothed along the stream by {100 * kept:.0f} % of what cells of this "
+        f"their Reynolds number is {number:.0f}. Smoothed along the stream by {100 * kept:.3g} % of what cells of this "
         "size call for, the flow is steady; with less, no steady flow is found: the cells are too large for it, or it "
         "does not become steady.",
         f"Refine the mesh there, to cells of {finer} (mesh.refine on a face nearby, or mesh.size): that shows which of "

@@ -9,7 +9,7 @@ many of Newton's steps as take some minutes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,7 +97,8 @@ def solve(
             limit = max(ENOUGH, int(PATIENT / (SOLVE * flow.unknowns**2)))
             newton = Newton(flow, boundary, lambda step, left: watch(iteration.steps + step, left), doing, limit)
             try:
-                return newton.solve(tolerance, warm=True)
+                found = newton.solve(tolerance, warm=True)
+                return replace(found, steps=iteration.steps + found.steps, krylov=iteration.krylov)
             except StageError:
                 # the iteration knows best where it stood still
                 raise stopped from None
