@@ -116,7 +116,7 @@ def build(
             attempt.write_status(0 if doing != "writing" else 1, 3, doing)
 
     until = left if callable(left) else lambda: float("inf")
-    made = periodic.record(_meshed(geometry, verdict, case, faces, progress, until, threads, larger), case.conditions)
+    made = _meshed(geometry, verdict, case, faces, progress, until, threads, larger)
     fluids = {i for i, body in enumerate(made.bodies) if _flows(case, body["name"])}
     if case.mesh.layers and not isinstance(case.domain, Walls):
         progress(0, 3, "making layers along walls")
@@ -127,7 +127,6 @@ def build(
             print(f"warning: no layers along walls: {why}; the mesh is refined there instead", flush=True)
             finer = case.model_copy(update={"mesh": _refined(case.mesh, made, larger)})
             made = _meshed(geometry, verdict, finer, faces, progress, until, threads, larger)
-            made = periodic.record(made, case.conditions)
             made.numbers["layers"] = [
                 {"on": [x.on for x in case.mesh.layers], "asked": x.count, "made": 0, "instead": f"finer cells: {why}"}
                 for x in case.mesh.layers[:1]
@@ -173,7 +172,24 @@ def _meshed(
     threads: int | None,
     larger: float = 1.0,
 ) -> MeshFile:
-    """The mesh of a domain before anything is added along its walls."""
+    """The mesh of a domain before anything is added along its walls, its periodic ends found to fit."""
+    from solvers.meshing import periodic
+
+    made = _filled(geometry, verdict, case, faces, progress, left, threads, larger)
+    return periodic.record(made, case.conditions)
+
+
+def _filled(
+    geometry: Path,
+    verdict: GeometryVerdict,
+    case: Case,
+    faces: dict[str, list[int]],
+    progress: Callable[[int, int, str], None],
+    left: Callable[[], float],
+    threads: int | None,
+    larger: float,
+) -> MeshFile:
+    """What the mesher makes of a domain, or the mesh that was brought."""
     from hub.filekind import MESHES
 
     kind = verdict.kind

@@ -83,12 +83,12 @@ def test_between_plates_filled_with_fibres() -> None:
 @pytest.mark.parametrize("tight", [1.0, 1e5])
 def test_by_iterations_in_space(tight: float) -> None:
     """The same uniform flow, by FGMRES: its preconditioner knows of the resistance, however tight the upper half is."""
-    with ducts._model():
+    with ducts.model():
         cad = gmsh.model.occ
         cad.fragment([(3, cad.addBox(0, 0, 0, 1, 1, 1))], [(3, cad.addBox(0, 0, 1, 1, 1, 1))])
         cad.synchronize()
-        ducts._size("0.35")
-        mesh = ducts._file(3, lambda x: "in" if x[2] < 0.1 else "out" if x[2] > 1.9 else
+        ducts.sized("0.35")
+        mesh = ducts.meshed(3, lambda x: "in" if x[2] < 0.1 else "out" if x[2] > 1.9 else
                            "middle" if x[2] == pytest.approx(1) else "sides")  # fmt: skip
     filled = mesh.points[mesh.cells[mesh.cell_body == 1]].mean() > 0.6
     tightly = porous("body 2" if filled else "body 1").model_copy(update={"permeability": K / tight})

@@ -95,15 +95,15 @@ def test_along_a_square_duct_in_space() -> None:
 
 def _duct() -> MeshFile:
     """A square duct of side 1, 0.4 long in z, meshed by gmsh with ends that fit."""
-    with ducts._model():
+    with ducts.model():
         gmsh.model.occ.addBox(0, 0, 0, 1, 1, 0.4)
         gmsh.model.occ.synchronize()
         ends_ = {round(gmsh.model.occ.getCenterOfMass(2, t)[2], 6): t for _, t in gmsh.model.getEntities(2)}
         shift = np.eye(4)
         shift[2, 3] = 0.4
         gmsh.model.mesh.setPeriodic(2, [ends_[0.4]], [ends_[0.0]], shift.ravel().tolist())
-        ducts._size("0.13")
-        mesh = ducts._file(3, lambda x: "z0" if x[2] < 1e-6 else "z1" if x[2] > 0.4 - 1e-6 else "wall")
+        ducts.sized("0.13")
+        mesh = ducts.meshed(3, lambda x: "z0" if x[2] < 1e-6 else "z1" if x[2] > 0.4 - 1e-6 else "wall")
     return joined(mesh, ("z0", "z1"))
 
 
@@ -145,7 +145,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
     """A square of 10 mm with the hole of a tube, 1 mm thick, for each of GRID."""
     found = {}
     for fills in GRID:
-        with ducts._model():
+        with ducts.model():
             gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
             cad = gmsh.model.occ
             radius = float(np.sqrt(fills * 100 / np.pi))
@@ -203,7 +203,7 @@ def test_two_ranks_find_the_same(grid: dict[float, Path], tmp_path: Path) -> Non
 def test_drag_of_balls_in_a_grid(tmp_path: Path) -> None:
     """Ends in all three directions, in space, by iterations, on two ranks."""
     radius = (3 * 0.125 / (4 * np.pi)) ** (1 / 3)
-    with ducts._model():
+    with ducts.model():
         gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
         cad = gmsh.model.occ
         cad.cut([(3, cad.addBox(-5, -5, -5, 10, 10, 10))], [(3, cad.addSphere(0, 0, 0, 10 * radius))])
@@ -357,7 +357,7 @@ def test_a_moving_wall_may_drive_what_repeats() -> None:
 
 def test_heat_through_a_wall_beside_what_repeats(tmp_path: Path) -> None:
     """A wall of steel under a stream that goes on, hot below and cold above: two slopes, whatever flows."""
-    with ducts._model():
+    with ducts.model():
         gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
         cad = gmsh.model.occ
         cad.fragment([(3, cad.addBox(0, 0, 0, 6, 4, 1))], [(3, cad.addBox(0, 4, 0, 6, 6, 1))])
@@ -387,7 +387,7 @@ def test_heat_through_a_wall_beside_what_repeats(tmp_path: Path) -> None:
 
 def test_a_bore_whose_ends_are_lids(tmp_path: Path) -> None:
     """Hagen and Poiseuille: 32 mu U L / D^2, in the fluid found inside a block, between round openings."""
-    with ducts._model():
+    with ducts.model():
         gmsh.option.setString("Geometry.OCCTargetUnit", "MM")
         cad = gmsh.model.occ
         cad.cut([(3, cad.addBox(0, -8, -8, 12, 16, 16))], [(3, cad.addCylinder(-1, 0, 0, 14, 0, 0, 5))])
