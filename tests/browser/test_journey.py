@@ -161,3 +161,21 @@ def test_a_run_may_be_given_more_than_the_estimate_says(pages: Pages, hub: Hub) 
     expect(page.get_by_text("on one core of this machine", exact=False)).to_be_visible()
     pages.shot("may-use")
     assert client.draft(draft)["document"]["case"]["resources"] == {"ranks": 1, "time": "2 h"}
+
+
+def test_what_acts_in_bodies_asks_for_no_faces(pages: Pages, hub: Hub) -> None:
+    client, page = hub.client(), pages.page
+    case = load_yaml((BRACKET.parent / "case.yaml").read_bytes())
+    case["geometry"]["file"] = client.upload(BRACKET)["id"]
+    case["conditions"].append({"kind": "gravity", "name": "its own weight"})
+    kept = {"case": case, "file_name": "bracket.step", "faces": client.check(case)["faces"]}
+    pages.open(f"/case?draft={client.new_draft(kept)['id']}&step=2")
+    weight = page.locator(f".st-key-condition-{len(case['conditions'])}")
+    expect(weight).to_contain_text("its own weight")
+    weight.get_by_role("button", name="Edit").click()
+    pages.settled()
+    expect(weight.get_by_role("button", name="Close")).to_be_visible()
+    expect(weight).not_to_contain_text("face")
+    pages.press("Next")
+    # the step has what it needs: its tick is there
+    expect(page.locator(".st-key-step-2").get_by_test_id("stIconMaterial")).to_have_text("check")

@@ -45,11 +45,16 @@ _direction = TypeAdapter(Direction)
 
 def ready(draft: Draft) -> bool:
     """Something acts somewhere, and no face of a revised part waits for an answer."""
-    return bool(draft.conditions) and not draft.unsure and all(c.get("on") or _on_whole(c) for c in draft.conditions)
+    kinds = session.solver(draft.case["solver"])["conditions"] if draft.case.get("solver") else {}
+    somewhere = all(c.get("on") or not kinds.get(c["kind"], {}).get("properties", {}).get("on", {}).get("minItems")
+                    for c in draft.conditions)  # fmt: skip
+    return bool(draft.conditions) and not draft.unsure and somewhere
 
 
-def _on_whole(condition: dict[str, Any]) -> bool:
-    return bool(condition.get("whole"))
+def _on_faces(schema: dict[str, Any]) -> bool:
+    """Whether a condition acts on faces, not in bodies or on everything."""
+    on = schema.get("properties", {}).get("on")
+    return on is not None and on.get("maxItems") != 0
 
 
 def step(draft: Draft) -> None:
@@ -87,7 +92,7 @@ def _part(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]], box:
         return
     if index is None:
         st.session_state[f"{draft.id}.waiting"] = found
-    elif "on" in kinds.get(draft.conditions[index]["kind"], {}).get("properties", {}):
+    elif _on_faces(kinds.get(draft.conditions[index]["kind"], {})):
         draft.pick(index, found, faces)
     st.rerun()
 
@@ -152,7 +157,7 @@ def _choose(draft: Draft, kinds: dict[str, Any], faces: list[dict[str, Any]]) ->
                 icon=SYMBOLS.get(kind, OTHER),
                 help=plain(in_words(schema.get("description"))) or None,
                 on_click=_add,
-                args=(draft, kind, "on" in schema.get("properties", {}), faces),
+                args=(draft, kind, _on_faces(schema), faces),
             )
     if not draft.conditions:
         st.caption(_("For example: where it is screwed on, and then the force that pulls at it."))
@@ -210,7 +215,9 @@ def _condition(
     with st.container(border=True, key=f"condition-{index + 1}"):
         head, edit, remove = st.columns([5, 3, 1], vertical_alignment="center")
         name = plain(condition.get("name") or human(kind))
-        head.markdown(f"{SYMBOLS.get(kind, OTHER)} **{name}**  \n:gray[{_summary(draft, condition, picked, faces)}]")
+        head.markdown(
+            f"{SYMBOLS.get(kind, OTHER)} **{name}**  \n:gray[{_summary(draft, condition, schema, picked, faces)}]"
+        )
         edit.button(
             _("Close") if is_open else _("Edit"),
             key=f"{key}.toggle",
@@ -224,20 +231,20 @@ def _condition(
         if not is_open:
             return
         form(fields(schema, human(kind)), condition, key)
-        if "on" in schema.get("properties", {}) and (others := domain.brought(draft)):
+        if _on_faces(schema) and (others := domain.brought(draft)):
             now = [name for name in draft.names_on(condition) if name in others]
             st.session_state.setdefault(f"{key}.brought", now)
             chosen = st.multiselect(_("Sides of the box, and the whole part"), others, key=f"{key}.brought")
             if chosen != now:
                 condition["on"] = [n for n in draft.names_on(condition) if n not in others] + chosen
                 st.rerun()
-        if "on" in schema.get("properties", {}) and draft.named:
+        if _on_faces(schema) and draft.named:
             st.session_state[f"{key}.named"] = [n for n in draft.names_on(condition) if n in draft.named]
             st.multiselect(
                 _("Named faces"), draft.named, key=f"{key}.named", format_func=plain, on_change=_use_named,
                 args=(draft, index, key, faces),
             )  # fmt: skip
-        if "on" in schema.get("properties", {}) and faces and not picked:
+        if _on_faces(schema) and faces and not picked:
             names = draft.names_on(condition)
             said = _("Acts on: {names}", names=", ".join(names)) if names else _("Click its faces on the part.")
             st.info(plain(said), icon=":material/info:")
@@ -267,7 +274,9 @@ def _remove(draft: Draft, index: int) -> None:
     _open(draft, None)
 
 
-def _summary(draft: Draft, condition: dict[str, Any], picked: list[int], faces: list[dict[str, Any]]) -> str:
+def _summary(
+    draft: Draft, condition: dict[str, Any], schema: dict[str, Any], picked: list[int], faces: list[dict[str, Any]]
+) -> str:
     """Where a condition acts and with what value, in one line."""
     if picked:
         numbers = ", ".join(str(faces[i]["index"] + 1) for i in picked[:12]) + (" …" if len(picked) > 12 else "")
@@ -276,9 +285,9 @@ def _summary(draft: Draft, condition: dict[str, Any], picked: list[int], faces: 
     elif names := draft.names_on(condition):
         where = ", ".join(names)
     else:
-        where = _("no face yet")
+        where = _("no face yet") if _on_faces(schema) else ""
     values = [_said(v) for k, v in condition.items() if k not in ("kind", "name", "on")]
-    return plain(" · ".join([where, *[v for v in values if v]]))
+    return plain(" · ".join(said for said in (where, *values) if said))
 
 
 def _said(value: Any) -> str:
